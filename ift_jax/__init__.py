@@ -1,0 +1,1 @@
+"""Instruction finetuning and honest evaluation of language models in JAX."""
