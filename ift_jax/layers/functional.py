@@ -1,0 +1,88 @@
+"""A family's NNX module seen as pure functions over its named parameters.
+
+Parameters are a flat dict by dotted name (`'layers.q.w'`): one form for optimizers, sharding
+tables, checkpoints and import tables. This is the type that the trainer and the evals are given;
+neither knows a family.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import jax
+from flax import nnx
+
+from ift_jax.dims import Batch
+from ift_jax.layers.dropout import Noise
+
+Params = dict[str, jax.Array]
+
+
+class Functions:
+    """Pure functions of one family at one size.
+
+    Attributes:
+        family: the family's module name.
+        config: the family's Config, whose fields are dimension letters and switches.
+        abstract: shape and dtype of each parameter, by name.
+        letters: axis letters of each parameter, by name.
+    """
+
+    def __init__(self, family: ModuleType, config: Any):
+        self.family = family.__name__.rpartition(".")[2]
+        self.config = config
+        self._flops = family.flops
+        self._make: Callable[[jax.Array], nnx.Module] = lambda key: family.Model(
+            config, rngs=nnx.Rngs(params=key)
+        )
+        model = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
+        self._graph, state = nnx.split(model, nnx.Param)
+        flat = sorted(nnx.to_flat_state(state), key=lambda item: item[0])
+        self.abstract = {".".join(path): jax.ShapeDtypeStruct(p.shape, p.dtype) for path, p in flat}
+        self.letters = {".".join(path): p.letters for path, p in flat}
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of parameters."""
+        return sum(math.prod(leaf.shape) for leaf in self.abstract.values())
+
+    @property
+    def matrices(self) -> frozenset[str]:
+        """Names of the parameters that are matrices (not norms' scales or biases) in each layer."""
+        return frozenset(
+            name
+            for name, letters in self.letters.items()
+            if len(letters.replace("L", "").split()) > 1
+        )
+
+    def init(self, key: jax.Array) -> Params:
+        """Random parameters; jit it with `out_shardings` to make each where it will live."""
+        state = nnx.split(self._make(key), nnx.Param)[1]
+        return {".".join(path): p[...] for path, p in nnx.to_flat_state(state)}
+
+    def hidden(self, params: Params, batch: Batch, noise: Noise | None = None) -> jax.Array:
+        """Final hidden states x_BTD of a batch; dropout only where noise is given."""
+        return self._bind(params).hidden(batch, noise)
+
+    def unembed(self, params: Params, x: jax.Array, vocab_ids: Any = None) -> jax.Array:
+        """float32 logits_..V of hidden states x_..D, of all the vocabulary or some ids."""
+        return self._bind(params).unembed(x, vocab_ids)
+
+    def init_cache(self, params: Params, batch: Batch, S: int) -> Any:
+        """An empty cache with S slots for the rows of a batch."""
+        return self._bind(params).init_cache(batch, S)
+
+    def extend(self, params: Params, batch: Batch, cache: Any) -> tuple[jax.Array, Any]:
+        """Hidden states x_BTD of T more tokens a row, and the cache that holds them."""
+        return self._bind(params).extend(batch, cache)
+
+    def flops(self, T: int, loss_tokens: int) -> int:
+        """Floating-point operations of one row's forward pass; training takes three times that."""
+        return self._flops(self.config, T, loss_tokens)
+
+    def _bind(self, params: Params) -> Any:
+        state = nnx.from_flat_state({tuple(k.split(".")): v for k, v in params.items()})
+        return nnx.merge(self._graph, state)

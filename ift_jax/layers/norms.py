@@ -1,0 +1,23 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class RMSNorm(nnx.Module):
+    """Root-mean-square norm (Zhang & Sennrich 2019, 1910.07467), without centring or bias.
+
+    As in LLaMA's code: normalised in float32, cast back, then multiplied by the scale.
+    """
+
+    def __init__(self, size: int, *, epsilon: float, param_dtype: jnp.dtype):
+        self.scale = nnx.Param(jnp.ones((size,), param_dtype), letters="D")
+        self.epsilon = epsilon
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        x32 = x_BTD.astype(jnp.float32)
+        x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + self.epsilon)
+        return x32.astype(x_BTD.dtype) * self.scale[...].astype(x_BTD.dtype)

@@ -1,0 +1,30 @@
+"""Position encodings, computed from `positions_BT`, never from array indices."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def rope_tables(positions_BT: jax.Array, H: int, theta: float) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines of rotary position embedding (Su et al. 2021, 2104.09864), float32.
+
+    Frequency h of H/2 is theta^(-2h/H) radians a position.
+
+    Returns:
+        (cos_BTh, sin_BTh) with h = H/2.
+    """
+    frequencies_h = theta ** (-jnp.arange(0, H, 2, dtype=jnp.float32) / H)
+    angles_BTh = positions_BT[..., None].astype(jnp.float32) * frequencies_h
+    return jnp.cos(angles_BTh), jnp.sin(angles_BTh)
+
+
+def rotate(x_BTNH: jax.Array, cos_BTh: jax.Array, sin_BTh: jax.Array) -> jax.Array:
+    """Rotates each pair (x[h], x[h + H/2]): Hugging Face's half-split layout, H = (r h), r = 2.
+
+    Meta's and GGUF's files pair neighbours (x[2h], x[2h+1]); the import tables reorder them.
+    """
+    first, second = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
+    cos, sin = cos_BTh[:, :, None], sin_BTh[:, :, None]
+    rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
+    return rotated.astype(x_BTNH.dtype)

@@ -1,0 +1,235 @@
+"""LLaMA (Touvron et al. 2023, 2302.13971), Llama 2 (2307.09288), and what shares their shape.
+
+Pre-norm blocks of grouped-query attention with rotary positions and a SwiGLU MLP; no biases.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ift_jax.dims import Batch
+from ift_jax.layers import attention, stack
+from ift_jax.layers.dropout import Noise, drop
+from ift_jax.layers.linear import Embedding, Linear
+from ift_jax.layers.norms import RMSNorm
+from ift_jax.layers.positions import rope_tables, rotate
+from ift_jax.sharding import constrain
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A LLaMA's dimensions (see `dims.KEY`) and switches.
+
+    Attributes:
+        max_length: positions it was trained for.
+        rope_theta: base of the rotary frequencies.
+        norm_eps: added to the mean square in RMSNorm.
+        tied: whether the output projection is the embedding table.
+        dropout: rate on the embeddings and on each block's two residual branches.
+        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
+        scan: layers as one scanned body, or unrolled.
+        param_dtype: what parameters are stored in.
+        dtype: what is computed in.
+    """
+
+    L: int
+    D: int
+    N: int
+    K: int
+    H: int
+    F: int
+    V: int
+    max_length: int = 2048
+    rope_theta: float = 1e4
+    norm_eps: float = 1e-6
+    tied: bool = False
+    dropout: float = 0.0
+    remat: str = "none"
+    scan: bool = True
+    param_dtype: str = "float32"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for letter in "LDNKHFV":
+            size = getattr(self, letter)
+            if size < 1:
+                raise ValueError(f"llama.Config: {letter} = {size} must be positive")
+        if self.N % self.K:
+            raise ValueError(f"llama.Config: K = {self.K} does not divide N = {self.N} heads")
+        if self.H % 2:
+            raise ValueError(f"llama.Config: H = {self.H} must be even for rotary positions")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"llama.Config: dropout = {self.dropout} is not in [0, 1)")
+        if self.remat not in stack.REMAT:
+            raise ValueError(f"llama.Config: remat = {self.remat!r}, expected {list(stack.REMAT)}")
+        for field in ("param_dtype", "dtype"):
+            if getattr(self, field) not in ("float32", "bfloat16"):
+                raise ValueError(
+                    f"llama.Config: {field} = {getattr(self, field)!r},"
+                    " expected 'float32' or 'bfloat16'"
+                )
+
+
+def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Config:
+    return Config(L=L, D=D, N=N, K=K or N, H=D // N, F=F, V=32000, **switches)
+
+
+SIZES = {
+    "tiny": Config(L=6, D=160, N=5, K=5, H=32, F=432, V=2048, max_length=1024, tied=True),
+    # LLaMA, 2302.13971 Table 2; F and norm_eps from Meta's params.json.
+    "7b": _llama(32, 4096, 32, 11008),
+    "13b": _llama(40, 5120, 40, 13824),
+    "33b": _llama(60, 6656, 52, 17920),
+    "65b": _llama(80, 8192, 64, 22016, norm_eps=1e-5),
+    # Llama 2, 2307.09288 Table 1.
+    "2-7b": _llama(32, 4096, 32, 11008, norm_eps=1e-5, max_length=4096),
+    "2-13b": _llama(40, 5120, 40, 13824, norm_eps=1e-5, max_length=4096),
+    "2-70b": _llama(80, 8192, 64, 28672, K=8, norm_eps=1e-5, max_length=4096),
+    # HuggingFaceTB/SmolLM2-135M's config.json.
+    "smollm2-135m": Config(
+        L=30,
+        D=576,
+        N=9,
+        K=3,
+        H=64,
+        F=1536,
+        V=49152,
+        max_length=8192,
+        rope_theta=1e5,
+        norm_eps=1e-5,
+        tied=True,
+    ),
+}
+
+
+class Block(nnx.Module):
+    """One layer: attention and MLP, each behind a norm and added to the residual stream."""
+
+    def __init__(self, c: Config, rngs: nnx.Rngs):
+        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        sizes = dataclasses.asdict(c)
+        norm = {"epsilon": c.norm_eps, "param_dtype": dtypes["param_dtype"]}
+        # GPT-2's rule: what is added to the residual stream starts smaller the deeper the model.
+        residual = 0.02 * (2 * c.L) ** -0.5
+        self.config = c
+        self.attention_norm = RMSNorm(c.D, **norm)
+        self.q = Linear("D N H", "D", sizes, rngs=rngs, **dtypes)
+        self.k = Linear("D K H", "D", sizes, rngs=rngs, **dtypes)
+        self.v = Linear("D K H", "D", sizes, rngs=rngs, **dtypes)
+        self.o = Linear("N H D", "NH", sizes, rngs=rngs, scale=residual, **dtypes)
+        self.mlp_norm = RMSNorm(c.D, **norm)
+        self.gate = Linear("D F", "D", sizes, rngs=rngs, **dtypes)
+        self.up = Linear("D F", "D", sizes, rngs=rngs, **dtypes)
+        self.down = Linear("F D", "F", sizes, rngs=rngs, scale=residual, **dtypes)
+
+    def qkv(self, x_BTD: jax.Array, rope: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        """Rotated queries and keys, and values: q_BTNH, k_BTKH, v_BTKH."""
+        y_BTD = self.attention_norm(x_BTD)
+        return rotate(self.q(y_BTD), *rope), rotate(self.k(y_BTD), *rope), self.v(y_BTD)
+
+    def finish(self, x_BTD: jax.Array, a_BTNH: jax.Array, noise: Noise | None) -> jax.Array:
+        """The block's output, given what its attention heads read."""
+        rate = self.config.dropout
+        x_BTD += drop(self.o(a_BTNH), rate, noise, 0)
+        y_BTD = self.mlp_norm(x_BTD)
+        h_BTF = constrain(jax.nn.silu(self.gate(y_BTD)) * self.up(y_BTD), "B T F")
+        x_BTD += drop(self.down(h_BTF), rate, noise, 1)
+        return constrain(x_BTD, "B T D")
+
+
+class Model(nnx.Module):
+    """A decoder-only LLaMA; answers `hidden`, `unembed`, `init_cache` and `extend`."""
+
+    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+        c = config
+        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        sizes = dataclasses.asdict(c)
+        self.config = c
+        self.embed = Embedding(sizes, rngs=rngs, **dtypes)
+        self.layers = stack.stack(lambda rngs: Block(c, rngs), c.L, rngs)
+        self.norm = RMSNorm(c.D, epsilon=c.norm_eps, param_dtype=dtypes["param_dtype"])
+        if not c.tied:
+            self.head = Linear("D V", "D", sizes, rngs=rngs, **dtypes)
+
+    def hidden(self, batch: Batch, noise: Noise | None = None) -> jax.Array:
+        """Final hidden states x_BTD."""
+        c = self.config
+        rope = rope_tables(batch.positions_BT, c.H, c.rope_theta)
+        visible_BTS = attention.visible(
+            batch.positions_BT, batch.segments_BT, batch.positions_BT, batch.segments_BT
+        )
+
+        def apply(block: Block, x_BTD: jax.Array, layer: jax.Array, _: None):
+            q_BTNH, k_BTKH, v_BTKH = block.qkv(x_BTD, rope)
+            a_BTNH = attention.attend(q_BTNH, k_BTKH, v_BTKH, visible_BTS)
+            return block.finish(x_BTD, a_BTNH, noise and noise.at(layer)), None
+
+        # Layers are 0 … L-1; the embedding's dropout takes the number after them.
+        x_BTD = drop(self.embed(batch.tokens_BT), c.dropout, noise, c.L)
+        x_BTD, _ = stack.run(
+            self.layers, apply, constrain(x_BTD, "B T D"), L=c.L, remat=c.remat, scan=c.scan
+        )
+        return self.norm(x_BTD)
+
+    def unembed(self, x: jax.Array, vocab_ids: jax.Array | None = None) -> jax.Array:
+        """float32 logits_..V of hidden states x_..D, of the whole vocabulary or of some ids."""
+        c = self.config
+        w_VD = self.embed.w[...] if c.tied else self.head.w[...].T
+        if vocab_ids is not None:
+            w_VD = w_VD[vocab_ids]
+        return jnp.einsum(
+            "...D,VD->...V",
+            x.astype(c.dtype),
+            w_VD.astype(c.dtype),
+            preferred_element_type=jnp.float32,
+        )
+
+    def init_cache(self, batch: Batch, S: int) -> attention.Cache:
+        """An empty cache with S slots for the rows of a batch."""
+        c = self.config
+        B = batch.tokens_BT.shape[0]
+        return attention.Cache.empty(L=c.L, B=B, S=S, K=c.K, H=c.H, dtype=jnp.dtype(c.dtype))
+
+    def extend(self, batch: Batch, cache: attention.Cache) -> tuple[jax.Array, attention.Cache]:
+        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache."""
+        c = self.config
+        rope = rope_tables(batch.positions_BT, c.H, c.rope_theta)
+        cache = cache.note(batch)
+        visible_BTS = attention.visible(
+            batch.positions_BT, batch.segments_BT, cache.positions_BS, cache.segments_BS
+        )
+
+        def apply(block: Block, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, jax.Array]):
+            q_BTNH, k_BTKH, v_BTKH = block.qkv(x_BTD, rope)
+            k_BSKH = attention.write(mine[0], k_BTKH, cache.end)
+            v_BSKH = attention.write(mine[1], v_BTKH, cache.end)
+            a_BTNH = attention.attend(q_BTNH, k_BSKH, v_BSKH, visible_BTS)
+            return block.finish(x_BTD, a_BTNH, None), (k_BSKH, v_BSKH)
+
+        x_BTD, (k_LBSKH, v_LBSKH) = stack.run(
+            self.layers,
+            apply,
+            self.embed(batch.tokens_BT),
+            L=c.L,
+            per_layer=(cache.k_LBSKH, cache.v_LBSKH),
+            scan=c.scan,
+        )
+        T = batch.tokens_BT.shape[1]
+        return self.norm(x_BTD), cache.advance(k_LBSKH, v_LBSKH, T)
+
+
+def flops(config: Config, T: int, loss_tokens: int) -> int:
+    """Forward floating-point operations of one row of T tokens, by hand from the dimensions.
+
+    Two a multiply-add; causal attention counted as T²/2 scores; norms, rotary positions and the
+    embedding look-up left out.
+    """
+    c = config
+    projections = c.D * c.H * (2 * c.N + 2 * c.K) + 3 * c.D * c.F
+    scores_and_values = 2 * c.N * c.H * T / 2
+    return int(2 * (c.L * T * (projections + scores_and_values) + loss_tokens * c.D * c.V))
