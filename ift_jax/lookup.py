@@ -9,15 +9,22 @@ import pkgutil
 from types import ModuleType
 
 
-def names(package: str) -> list[str]:
-    """Names of the modules under `ift_jax.<package>`, subpackages as `world.capitals`."""
+def names(package: str, having: str | None = None) -> list[str]:
+    """Names of the modules under `ift_jax.<package>`, those in subpackages as `world.capitals`.
+
+    Args:
+        package: the room to look in.
+        having: keep only modules with this attribute (a task has `rows`).
+    """
     root = importlib.import_module(f"ift_jax.{package}")
     prefix = f"{root.__name__}."
-    return sorted(
-        found.name.removeprefix(prefix)
-        for found in pkgutil.walk_packages(root.__path__, prefix)
-        if not found.ispkg
-    )
+    found = [
+        module.name
+        for module in pkgutil.walk_packages(root.__path__, prefix)
+        if not module.ispkg
+        and (having is None or hasattr(importlib.import_module(module.name), having))
+    ]
+    return sorted(name.removeprefix(prefix) for name in found)
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -26,16 +33,26 @@ def suggest(name: str, known: list[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def find(package: str, name: str) -> ModuleType:
+def find(package: str, name: str, having: str | None = None) -> ModuleType:
     """Imports `ift_jax.<package>.<name>`.
 
     Raises:
         ValueError: no such module; lists those that exist and suggests the nearest.
     """
-    known = names(package)
-    if name not in known:
+    path = f"ift_jax.{package}.{name}"
+    if not _exists(path) or (
+        having is not None and not hasattr(importlib.import_module(path), having)
+    ):
+        known = names(package, having)
         raise ValueError(
             f"no module {name!r} under ift_jax.{package}.{suggest(name, known)}"
             f" There are: {', '.join(known)}"
         )
-    return importlib.import_module(f"ift_jax.{package}.{name}")
+    return importlib.import_module(path)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False

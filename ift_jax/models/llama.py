@@ -6,12 +6,15 @@ Pre-norm blocks of grouped-query attention with rotary positions and a SwiGLU ML
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
+from ift_jax.checkpoints.names import derived, tensor
 from ift_jax.dims import Batch
 from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
@@ -79,8 +82,11 @@ def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Co
     return Config(L=L, D=D, N=N, K=K or N, H=D // N, F=F, V=32000, **switches)
 
 
+# fmt: off
 SIZES = {
-    "tiny": Config(L=6, D=160, N=5, K=5, H=32, F=432, V=2048, max_length=1024, tied=True),
+    "tiny": Config(
+        L=6, D=160, N=5, K=5, H=32, F=432, V=2048, max_length=1024, tied=True,
+    ),
     # LLaMA, 2302.13971 Table 2; F and norm_eps from Meta's params.json.
     "7b": _llama(32, 4096, 32, 11008),
     "13b": _llama(40, 5120, 40, 13824),
@@ -92,19 +98,11 @@ SIZES = {
     "2-70b": _llama(80, 8192, 64, 28672, K=8, norm_eps=1e-5, max_length=4096),
     # HuggingFaceTB/SmolLM2-135M's config.json.
     "smollm2-135m": Config(
-        L=30,
-        D=576,
-        N=9,
-        K=3,
-        H=64,
-        F=1536,
-        V=49152,
-        max_length=8192,
-        rope_theta=1e5,
-        norm_eps=1e-5,
-        tied=True,
+        L=30, D=576, N=9, K=3, H=64, F=1536, V=49152, max_length=8192, rope_theta=1e5,
+        norm_eps=1e-5, tied=True,
     ),
 }
+# fmt: on
 
 
 class Block(nnx.Module):
@@ -233,3 +231,172 @@ def flops(config: Config, T: int, loss_tokens: int) -> int:
     projections = c.D * c.H * (2 * c.N + 2 * c.K) + 3 * c.D * c.F
     scores_and_values = 2 * c.N * c.H * T / 2
     return int(2 * (c.L * T * (projections + scores_and_values) + loss_tokens * c.D * c.V))
+
+
+def _inverse_frequencies(config: Config) -> np.ndarray:
+    """LLaMA-1 conversions carry this buffer in every layer; it follows from theta and H."""
+    return config.rope_theta ** (-np.arange(0, config.H, 2, dtype=np.float32) / config.H)
+
+
+def hf_table(config: Config) -> tuple[Any, ...]:
+    """Hugging Face's tensor names, and how their axes become ours."""
+    block = "model.layers.{L}."
+    return (
+        tensor("model.embed_tokens.weight", "embed.w", "V D -> V D"),
+        tensor(block + "input_layernorm.weight", "layers.attention_norm.scale", "D -> D"),
+        tensor(block + "self_attn.q_proj.weight", "layers.q.w", "(N H) D -> D N H"),
+        tensor(block + "self_attn.k_proj.weight", "layers.k.w", "(K H) D -> D K H"),
+        tensor(block + "self_attn.v_proj.weight", "layers.v.w", "(K H) D -> D K H"),
+        tensor(block + "self_attn.o_proj.weight", "layers.o.w", "D (N H) -> N H D"),
+        tensor(block + "post_attention_layernorm.weight", "layers.mlp_norm.scale", "D -> D"),
+        tensor(block + "mlp.gate_proj.weight", "layers.gate.w", "F D -> D F"),
+        tensor(block + "mlp.up_proj.weight", "layers.up.w", "F D -> D F"),
+        tensor(block + "mlp.down_proj.weight", "layers.down.w", "D F -> F D"),
+        derived(block + "self_attn.rotary_emb.inv_freq", _inverse_frequencies),
+        tensor("model.norm.weight", "norm.scale", "D -> D"),
+        *(() if config.tied else (tensor("lm_head.weight", "head.w", "V D -> D V"),)),
+    )
+
+
+def gguf_table(config: Config) -> tuple[Any, ...]:
+    """GGUF's tensor names; its q and k rows pair rotary neighbours, so H is (h r) there."""
+    block = "blk.{L}."
+    return (
+        tensor("token_embd.weight", "embed.w", "V D -> V D"),
+        tensor(block + "attn_norm.weight", "layers.attention_norm.scale", "D -> D"),
+        tensor(block + "attn_q.weight", "layers.q.w", "(N h r) D -> D N (r h)", r=2),
+        tensor(block + "attn_k.weight", "layers.k.w", "(K h r) D -> D K (r h)", r=2),
+        tensor(block + "attn_v.weight", "layers.v.w", "(K H) D -> D K H"),
+        tensor(block + "attn_output.weight", "layers.o.w", "D (N H) -> N H D"),
+        tensor(block + "ffn_norm.weight", "layers.mlp_norm.scale", "D -> D"),
+        tensor(block + "ffn_gate.weight", "layers.gate.w", "F D -> D F"),
+        tensor(block + "ffn_up.weight", "layers.up.w", "F D -> D F"),
+        tensor(block + "ffn_down.weight", "layers.down.w", "D F -> F D"),
+        tensor("output_norm.weight", "norm.scale", "D -> D"),
+        *(() if config.tied else (tensor("output.weight", "head.w", "V D -> D V"),)),
+    )
+
+
+HF_SUPPORTED = {
+    "model_type": "llama",
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_scaling": None,
+    "rope_interleaved": False,
+    "attention_dropout": 0.0,
+    "pretraining_tp": 1,
+}
+"""Switches of Hugging Face's config.json that this family has at one value only."""
+
+# fmt: off
+HF_IGNORED = frozenset({
+    "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id",
+    "initializer_range", "is_llama_config", "max_sequence_length", "pad_token_id", "torch_dtype",
+    "transformers.js_config", "transformers_version", "use_cache",
+})
+# fmt: on
+"""Fields of config.json that don't change what is computed."""
+
+
+def from_hf(published: Mapping[str, Any]) -> Config:
+    """The Config of a Hugging Face config.json.
+
+    Raises:
+        ValueError: a field is missing, or changes the computation in a way that isn't supported.
+    """
+    fields = dict(published)
+    rope = fields.pop("rope_parameters", None) or {}
+    if rope.get("rope_type", "default") != "default":
+        raise ValueError(
+            f"config.json: rope_parameters.rope_type = {rope['rope_type']!r} is not supported,"
+            " expected 'default'"
+        )
+    for field, value in HF_SUPPORTED.items():
+        if (seen := fields.pop(field, value)) != value:
+            raise ValueError(
+                f"config.json: {field} = {seen!r} changes the computation and is not supported by"
+                f" the llama family, expected {value!r}"
+            )
+    try:
+        D, N = fields.pop("hidden_size"), fields.pop("num_attention_heads")
+        config = Config(
+            L=fields.pop("num_hidden_layers"),
+            D=D,
+            N=N,
+            K=fields.pop("num_key_value_heads", None) or N,
+            H=fields.pop("head_dim", None) or D // N,
+            F=fields.pop("intermediate_size"),
+            V=fields.pop("vocab_size"),
+            max_length=fields.pop("max_position_embeddings", 2048),
+            rope_theta=fields.pop("rope_theta", None) or rope.get("rope_theta", 1e4),
+            norm_eps=fields.pop("rms_norm_eps", 1e-6),
+            tied=fields.pop("tie_word_embeddings", False),
+        )
+    except KeyError as error:
+        raise ValueError(f"config.json: the field {error.args[0]!r} is missing") from None
+    if unknown := sorted(set(fields) - HF_IGNORED):
+        raise ValueError(
+            f"config.json: the llama family does not know the fields"
+            f" { {field: fields[field] for field in unknown} }; if they change nothing that is"
+            " computed, remove them or add them to llama.HF_IGNORED"
+        )
+    return config
+
+
+def to_hf(config: Config) -> dict[str, Any]:
+    """The Hugging Face config.json of a Config."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "num_hidden_layers": config.L,
+        "hidden_size": config.D,
+        "num_attention_heads": config.N,
+        "num_key_value_heads": config.K,
+        "head_dim": config.H,
+        "intermediate_size": config.F,
+        "vocab_size": config.V,
+        "max_position_embeddings": config.max_length,
+        "rope_theta": config.rope_theta,
+        "rms_norm_eps": config.norm_eps,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def from_gguf(metadata: Mapping[str, Any], tensor_names: Collection[str]) -> Config:
+    """The Config of a GGUF file of architecture 'llama'.
+
+    Raises:
+        ValueError: a key is missing, or asks for a computation that isn't supported.
+    """
+    if scaling := [key for key in metadata if key.startswith("llama.rope.scaling")]:
+        raise ValueError(f"GGUF: {scaling[0]} = {metadata[scaling[0]]!r} is not supported")
+    if "llama.expert_count" in metadata:
+        raise ValueError("GGUF: llama.expert_count: mixtures of experts are not supported")
+    try:
+        D, N = metadata["llama.embedding_length"], metadata["llama.attention.head_count"]
+        config = Config(
+            L=metadata["llama.block_count"],
+            D=D,
+            N=N,
+            K=metadata.get("llama.attention.head_count_kv", N),
+            H=metadata.get("llama.attention.key_length", D // N),
+            F=metadata["llama.feed_forward_length"],
+            V=metadata.get("llama.vocab_size") or len(metadata["tokenizer.ggml.tokens"]),
+            max_length=metadata["llama.context_length"],
+            rope_theta=metadata.get("llama.rope.freq_base", 1e4),
+            norm_eps=metadata["llama.attention.layer_norm_rms_epsilon"],
+            tied="output.weight" not in tensor_names,
+        )
+    except KeyError as error:
+        raise ValueError(f"GGUF: the metadata key {error.args[0]!r} is missing") from None
+    rotary = metadata.get("llama.rope.dimension_count", config.H)
+    if rotary != config.H:
+        raise ValueError(
+            f"GGUF: llama.rope.dimension_count = {rotary}: partial rotary positions are not"
+            f" supported, expected the head size {config.H}"
+        )
+    return config
