@@ -1,0 +1,383 @@
+"""Checkpoints of a run: Orbax writes and reads the arrays, this module says which are whole.
+
+Orbax commits atomically and restores onto any mesh, but a failed asynchronous save still counts
+as its latest step, a flipped bit is restored as a wrong number, and a dtype is cast without a
+word. So each step is *sealed* after Orbax is done: every file is flushed to disk and hashed, and
+`seal.json` lists the hashes with the arrays' names, shapes and dtypes. A step without a seal does
+not exist; one whose files or names disagree with its seal is refused.
+
+    <directory>/run.json               what makes two runs the same, if the caller says
+    <directory>/<step>/params/…        Orbax
+    <directory>/<step>/train/…         Orbax: optimizer state, where there is one
+    <directory>/<step>/seal.json
+
+Over several processes the directory must be one that all see. Process 0 hashes and seals, in the
+background, reading back what was just written; a restore divides the checking among the
+processes. The hashes are of files, not arrays, so they hold whatever mesh reads them.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+SEAL = "seal.json"
+RUN = "run.json"
+
+
+class StoreError(ValueError):
+    """A checkpoint that was not saved, is damaged, or belongs to something else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What a step holds.
+
+    Attributes:
+        params: arrays by name, placed as asked for.
+        train: the training state asked for, else None.
+        data: the JSON saved beside them, such as the next row.
+    """
+
+    step: int
+    params: dict[str, jax.Array]
+    train: Any
+    data: dict[str, Any]
+
+
+class Store:
+    """The checkpoints of one directory. One `Store` at a time may save; any number may read."""
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        keep: int | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ):
+        """Opens a directory, which need not exist.
+
+        Args:
+            directory: holds a folder a step.
+            keep: how many of the newest steps to keep; None keeps all.
+            identity: JSON of whatever makes two runs the same run (model, data, seed, …); kept at
+                the first save and compared from then on.
+
+        Raises:
+            StoreError: the directory belongs to a run with another identity; names the keys.
+        """
+        if keep is not None and keep < 1:
+            raise ValueError(f"keep = {keep}, expected at least 1, or None for all")
+        self.directory = Path(directory).absolute()
+        self._keep = keep
+        self._identity = None if identity is None else json.loads(json.dumps(identity))
+        self._check_identity()
+        self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        self._sealer = concurrent.futures.ThreadPoolExecutor(1, "seal")
+        self._pending: tuple[int, concurrent.futures.Future] | None = None
+        self._opened_to_write = False
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def steps(self) -> list[int]:
+        """The sealed steps on disk at this moment, ascending."""
+        folders = (path.parent.name for path in self.directory.glob(f"*/{SEAL}"))
+        return sorted(int(name) for name in folders if name.isdecimal())
+
+    def latest(self) -> int | None:
+        """The newest sealed step on disk at this moment."""
+        return max(self.steps(), default=None)
+
+    def save(
+        self,
+        step: int,
+        params: Mapping[str, Any],
+        *,
+        train: Any = None,
+        data: Mapping[str, Any] | None = None,
+        wait: bool = False,
+    ) -> None:
+        """Saves a step in the background; arrays may be donated once this returns.
+
+        Args:
+            step: its number; must not be there yet.
+            params: arrays by name.
+            train: a pytree of arrays, such as optimizer state.
+            data: JSON to keep with them.
+            wait: return only when the step is sealed.
+
+        Raises:
+            StoreError: this step exists, or an earlier save failed.
+        """
+        self._wait()
+        self._open_to_write()
+        if step in self.steps():
+            raise StoreError(
+                f"{self.directory / str(step)} exists already; resume from it, or remove it"
+            )
+        groups = _groups(params, train)
+        arrays = {group: _specs(leaves) for group, leaves in groups.items()}
+        content = {"step": step, "data": dict(data or {}), "arrays": arrays}
+        content = json.loads(json.dumps(content))  # fails now rather than in the background
+        self._checkpointer.save(
+            self.directory / str(step),
+            ocp.args.Composite(**{k: ocp.args.StandardSave(v) for k, v in groups.items()}),
+            force=True,  # over the remains of a save that was never sealed
+        )
+        self._pending = step, self._sealer.submit(self._seal, step, content)
+        if wait:
+            self._wait()
+
+    def check_errors(self) -> None:
+        """Raises if a background save has failed; call it every step."""
+        if self._pending and self._pending[1].done():
+            self._finish()
+
+    def close(self) -> None:
+        """Waits for the last save and raises if it failed."""
+        try:
+            self._wait()
+        finally:
+            self._sealer.shutdown()
+
+    def restore(
+        self,
+        step: int,
+        params: Mapping[str, jax.ShapeDtypeStruct],
+        *,
+        train: Any = None,
+    ) -> Restored:
+        """Reads a step onto whatever devices its arrays are asked for.
+
+        Args:
+            step: a sealed step.
+            params: shape, dtype and sharding (default: this process's first device) of each.
+            train: a pytree of the same for the training state; None leaves it unread.
+
+        Raises:
+            StoreError: no such step; a file is damaged; an array is missing, unknown, or of
+                another shape or dtype than asked for (nothing is cast).
+        """
+        self._wait()
+        path = self.directory / str(step)
+        if step not in self.steps():
+            raise StoreError(
+                f"{self.directory} has no step {step}; it has {self.steps() or 'none'}"
+                + (f" ({path} was never sealed: its save did not finish)" if path.exists() else "")
+            )
+        content = _read_seal(path)
+        groups = _groups(params, train)
+        for group, wanted in groups.items():
+            if group not in content["arrays"]:
+                raise StoreError(f"{path}: holds no {group} state; it was saved without any")
+            _check_specs(path, group, content["arrays"][group], _specs(wanted))
+        _check_files(path, content["files"], groups)
+        found = self._checkpointer.restore(
+            path,
+            ocp.args.Composite(
+                **{k: ocp.args.StandardRestore(_placed(v)) for k, v in groups.items()}
+            ),
+        )
+        if "train" in groups:
+            structure = jax.tree.structure(train)
+            train = structure.unflatten([found.train[name] for name in groups["train"]])
+        return Restored(step, dict(found.params), train, content["data"])
+
+    def _seal(self, step: int, content: dict[str, Any]) -> None:
+        """Ends a save: what comes before is not a checkpoint yet. Runs in the background."""
+        self._checkpointer.wait_until_finished()  # raises what went wrong in Orbax
+        if jax.process_index() == 0:
+            path = self.directory / str(step)
+            content["files"] = {str(file.relative_to(path)): _hash(file) for file in _files(path)}
+            for entry in (*path.rglob("*"), path):
+                _flush(entry)
+            _write_json(path / SEAL, {"content": content, "sha256": _digest(content)})
+            _flush(self.directory)
+            for old in self.steps()[: -self._keep] if self._keep else ():
+                (self.directory / str(old) / SEAL).unlink()  # first, or half a step looks whole
+                shutil.rmtree(self.directory / str(old))
+
+    def _wait(self) -> None:
+        """Waits for the pending save on all processes; all must call it."""
+        self._finish()
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("checkpoint sealed")
+
+    def _finish(self) -> None:
+        """Ends this process's part of the pending save. A failure is raised again each time."""
+        if self._pending:
+            step, future = self._pending
+            if error := future.exception():
+                raise StoreError(
+                    f"{self.directory}: step {step} was not saved: {error}. The newest checkpoint"
+                    f" is {self.latest()}; look at the disk's free space and permissions"
+                ) from error
+            self._pending = None
+
+    def _open_to_write(self) -> None:
+        """At the first save: claims the directory and clears what a killed save left behind."""
+        if self._opened_to_write:
+            return
+        self._check_identity()
+        self._opened_to_write = True
+        if jax.process_index() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for remains in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(remains)
+            if self._identity is not None and not (self.directory / RUN).exists():
+                _write_json(self.directory / RUN, self._identity)
+
+    def _check_identity(self) -> None:
+        path = self.directory / RUN
+        if self._identity is None or not path.exists():
+            return
+        try:
+            before = _leaves(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        now = _leaves(self._identity)
+        differing = [
+            f"  {key}: {now.get(key, '(absent)')!r}, the run has {before.get(key, '(absent)')!r}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key, ...) != now.get(key, ...)
+        ]
+        if differing:
+            raise StoreError(
+                f"{self.directory} belongs to a run with another config; set these back, or use a"
+                " new directory:\n" + "\n".join(differing)
+            )
+
+
+def _groups(params: Mapping[str, Any], train: Any) -> dict[str, dict[str, Any]]:
+    """What is saved apart: parameters, and the training state's leaves by path ('0.mu.embed.w')."""
+    leaves = jax.tree_util.tree_leaves_with_path(train)
+    state = {jax.tree_util.keystr(at, simple=True, separator="."): leaf for at, leaf in leaves}
+    return {"params": dict(params)} | ({"train": state} if state else {})
+
+
+def _leaves(nested: Any, at: str = "") -> dict[str, Any]:
+    if not isinstance(nested, dict):
+        return {at: nested}
+    return {
+        key: leaf
+        for name, value in nested.items()
+        for key, leaf in _leaves(value, f"{at}.{name}" if at else name).items()
+    }
+
+
+def _specs(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """Dtype and shape of each array as one text: 'float32[2,3]'."""
+    return {
+        name: f"{np.dtype(leaf.dtype).name}[{','.join(map(str, leaf.shape))}]"
+        for name, leaf in leaves.items()
+    }
+
+
+def _check_specs(
+    path: Path, group: str, seen: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    differing = [
+        f"  {name}: the checkpoint has {seen.get(name, 'none')}, expected"
+        f" {expected.get(name, 'none')}"
+        for name in sorted(seen.keys() | expected.keys())
+        if seen.get(name) != expected.get(name)
+    ]
+    if differing:
+        raise StoreError(
+            f"{path}: {group} of another model or optimizer; {len(differing)} arrays differ:\n"
+            + "\n".join(differing[:20])
+            + ("\n  …" if len(differing) > 20 else "")
+        )
+
+
+def _placed(leaves: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:
+    """The same with a sharding for each; Orbax would else take the one that it was saved with."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return {
+        name: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here
+        )
+        for name, leaf in leaves.items()
+    }
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in sorted(path.rglob("*")) if file.is_file() and file.name != SEAL)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Makes a file's bytes, or a folder's entries, survive a power cut."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Writes a file that is there whole or not at all, also after a power cut."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    _flush(path.parent)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read_seal(path: Path) -> dict[str, Any]:
+    try:
+        seal = json.loads((path / SEAL).read_text(encoding="utf-8"))
+        content = seal["content"]
+        whole = seal["sha256"] == _digest(content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path / SEAL} is damaged ({error}); restore another step") from error
+    if not whole:
+        raise StoreError(f"{path / SEAL} is damaged (its hash differs); restore another step")
+    return content
+
+
+def _check_files(path: Path, hashes: Mapping[str, str], groups: Mapping[str, Any]) -> None:
+    """Compares the files to be read with their hashes, each process its share of them."""
+    needed = [name for name in sorted(hashes) if name.split("/")[0] in groups or "/" not in name]
+    damaged = []
+    for name in needed[jax.process_index() :: jax.process_count()]:
+        file = path / name
+        if not file.is_file():
+            damaged.append(f"  {name}: gone")
+        elif (seen := _hash(file)) != hashes[name]:
+            damaged.append(f"  {name}: sha256 {seen[:12]}…, sealed as {hashes[name][:12]}…")
+    anywhere = len(damaged)
+    if jax.process_count() > 1:
+        anywhere = int(np.sum(multihost_utils.process_allgather(np.int32(anywhere))))
+    if anywhere:
+        raise StoreError(
+            f"{path}: {anywhere} files are damaged; restore another step\n"
+            + ("\n".join(damaged) or "  (found by other processes)")
+        )
