@@ -360,6 +360,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise SafetensorsError(f"{index}: has no weight_map from tensors to shards")
     for name, shard in where.items():
         # The name comes from a stranger: it must not lead out of the folder.
-        if not isinstance(shard, str) or Path(shard).name != shard or "\\" in shard:
-            raise SafetensorsError(f"{index}: shard {shard!r} of {name!r} is not a plain file name")
+        plain = isinstance(shard, str) and Path(shard).name == shard and "\\" not in shard
+        if not plain or not shard.endswith(".safetensors"):
+            raise SafetensorsError(f"{index}: shard {shard!r} of {name!r} is not a file beside it")
     return where
