@@ -26,8 +26,6 @@ from typing import Any
 
 import numpy as np
 
-_SIDE = re.compile(r"\s*(?:\(([^()]*)\)|([A-Za-z]))\s*")
-
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -43,7 +41,8 @@ class Part:
         if not arrow:
             raise ValueError(f"{self.param}: pattern {self.pattern!r} has no '->'")
         sides = _axes(file), _axes(param)
-        if sorted(letters(sides[0])) != sorted(set(letters(sides[1]))):
+        left, right = (letters(side) for side in sides)
+        if set(left) != set(right) or len(left) != len(set(left)) or len(right) != len(left):
             raise ValueError(
                 f"{self.param}: pattern {self.pattern!r} must have the same letters on both sides,"
                 " once each"
@@ -177,13 +176,7 @@ def file_shape(part: Part, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 def _axes(side: str) -> list[list[str]]:
     """'(N H) D' → [['N', 'H'], ['D']]."""
-    axes, at = [], 0
-    side = side.strip()
-    while at < len(side):
-        found = _SIDE.match(side, at)
-        letters = (found[1] or found[2] or "").split() if found else []
-        if not letters or not all(len(letter) == 1 for letter in letters):
-            raise ValueError(f"cannot read {side!r} as axes such as '(N H) D'")
-        axes.append(letters)
-        at = found.end()
-    return axes
+    axes = re.findall(r"\([^()]*\)|\S+", side)
+    if not axes or not all(re.fullmatch(r"\([A-Za-z]( [A-Za-z])*\)|[A-Za-z]", x) for x in axes):
+        raise ValueError(f"cannot read {side.strip()!r} as axes such as '(N H) D'")
+    return [axis.strip("()").split() for axis in axes]
