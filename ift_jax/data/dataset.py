@@ -1,0 +1,241 @@
+"""From a mixture to packed rows: prepares, tokenizes and plans whatever isn't there yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ift_jax import lookup, prompts
+from ift_jax.data import cache, pack, prepare, tokenize
+from ift_jax.data.rows import RowSource
+from ift_jax.tasks import mixture as mixtures
+from ift_jax.tasks.mixture import Entry, Mixture, Source
+from ift_jax.tasks.task import Example
+from ift_jax.tokenizers import Tokenizer
+
+# In every folder's name: raise it when the same input comes to give other tokens or rows.
+FORM = 1
+
+
+def build(
+    mixture: Mixture,
+    tokenizer: Tokenizer,
+    length: int,
+    directory: Path | str,
+    rows: int,
+    packing: bool = True,
+    context: int | None = None,
+    vocab_size: int | None = None,
+) -> RowSource:
+    """Packed rows of a mixture, from the stores under `directory`, which are made if need be.
+
+    A plan for more rows begins with the same rows.
+
+    Args:
+        mixture: what to draw from.
+        tokenizer: see `ift_jax.tokenizers`.
+        length: T, slots of a row.
+        directory: of prepared datasets, token stores and row plans; any number of runs share it.
+        rows: rows wanted: steps times the rows of a step.
+        packing: whether a row has several examples, or one.
+        context: the most positions that the model has, if it is to be checked.
+        vocab_size: V of the model, if it is to be checked.
+
+    Raises:
+        ValueError: rows longer than the context, a token id outside the model's vocabulary, a
+            task without rows or with rows that don't fit, or a damaged store.
+    """
+    if context is not None and length > context:
+        raise ValueError(
+            f"rows of {length} tokens are longer than the model's context of {context}; lower"
+            f" data.length to at most {context}"
+        )
+    directory = Path(directory)
+    tasks = [
+        _Task(entry, source, mixture, tokenizer, length, directory)
+        for entry, source in zip(mixture.entries, mixture.sources(), strict=True)
+    ]
+    shares = mixtures.rates(mixture.entries, [len(task.source.rows) for task in tasks])
+    key = cache.digest(
+        FORM, [task.folder.name for task in tasks], shares, mixture.seed, length, rows, packing
+    )
+    folder = directory / "plans" / cache.folder_name(f"{rows}x{length}", key)
+    cache.cached(
+        folder,
+        lambda partial: _write_plan(partial, tasks, shares, mixture.seed, length, rows, packing),
+    )
+    source = RowSource(folder, [task.folder for task in tasks])
+    if vocab_size is not None:
+        _check_vocabulary(source, vocab_size)
+    return source
+
+
+def table(source: RowSource) -> str:
+    """A printable record of what the rows are made of, a line per task."""
+    lines = [
+        ("task", "rows", "examples", "share", "tokens", "trained", "fewer shots", "cut", "lost")
+    ]
+    for task in source.manifest["tasks"]:
+        examples = max(task["examples"], 1)
+        lines.append(
+            (
+                task["task"],
+                f"{task['rows']:,}",
+                f"{task['examples']:,}",
+                f"{task['share']:.1%}",
+                f"{task['tokens'] / examples:.1f}",
+                f"{task['targets'] / max(task['tokens'], 1):.1%}",
+                *(str(task[name]) for name in ("fewer_shots", "cut", "dropped")),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    printed = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    ]
+    summary = (
+        f"{len(source):,} rows of {source.length} tokens, {source.examples_per_row:.2f} examples"
+        f" a row, {source.fill:.1%} of slots filled"
+    )
+    return "\n".join([*printed, summary])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """An entry of a mixture on its way to tokens."""
+
+    entry: Entry
+    source: Source
+    mixture: Mixture
+    tokenizer: Tokenizer
+    length: int
+    directory: Path
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """The token store's, named by all that its contents depend on."""
+        key = cache.digest(FORM, self.inputs)
+        return self.directory / "tokens" / cache.folder_name(self.label, key)
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, Any]:
+        """What the token store depends on."""
+        return {
+            "task": self.source.name,
+            "rows_sha256": prepare.content_hash(self.source.rows),
+            "templates": [dataclasses.astuple(t) for t in self.source.templates],
+            "delimiters": mixtures.DELIMITERS,
+            "format": dataclasses.asdict(prompts.find(self.mixture.format)),
+            "tokenizer": self.tokenizer.fingerprint,
+            "seed": self.mixture.seed,
+            "shots": self.entry.shots,
+            "shot_share": self.entry.shot_share,
+            "most_tokens": self.length + 1,
+        }
+
+    @property
+    def label(self) -> str:
+        """The task without the path of its file."""
+        return self.source.name.partition(":")[0]
+
+    def extend(self, count: int) -> tokenize.TokenStore:
+        """The token store, with the draws [0, count) in it."""
+        tokenize.extend(
+            self.folder, count, self.candidates, self.tokenizer, self.length + 1, self.inputs
+        )
+        return tokenize.TokenStore(self.folder)
+
+    def candidates(self, number: int) -> Iterator[Example]:
+        """The examples that a draw may be: as drawn, then with ever fewer exemplars."""
+        draw = mixtures.draw(self.prepared, self.entry, self.mixture.seed, number)
+        format = prompts.find(self.mixture.format)
+        for first in range(len(draw.exemplars) + 1):
+            fewer = dataclasses.replace(draw, exemplars=draw.exemplars[first:])
+            yield mixtures.render(self.prepared, fewer, format)
+
+    @functools.cached_property
+    def prepared(self) -> Source:
+        """The source with its rows read from the prepared dataset."""
+        module = lookup.find("tasks", self.label.partition("@")[0])
+        folder = prepare.prepare(
+            self.source.name,
+            self.source.rows,
+            self.directory / "datasets",
+            module.LICENCE,
+            module.SOURCE,
+        )
+        return dataclasses.replace(self.source, rows=prepare.read_rows(folder))
+
+
+def _write_plan(
+    partial: Path,
+    tasks: list[_Task],
+    shares: tuple[float, ...],
+    seed: int,
+    length: int,
+    rows: int,
+    packing: bool,
+) -> dict[str, Any]:
+    count = rows
+    while True:
+        entries, numbers = np.array(mixtures.schedule(shares, seed, count), np.int64).T
+        used = np.bincount(entries, minlength=len(tasks))
+        stores = [task.extend(n) for task, n in zip(tasks, used.tolist(), strict=True)]
+        sizes = np.empty(count, np.int64)
+        for index, store in enumerate(stores):
+            sizes[entries == index] = store.lengths(int(used[index])) - 1
+        packed = pack.best_fit(sizes.tolist(), length) if packing else pack.one_each(sizes)
+        plan = list(itertools.islice(packed, rows))
+        if len(plan) == rows:
+            break
+        # Rows come in proportion to examples, once the packer's window is full.
+        count = max(2 * count, int(1.1 * count * rows / max(len(plan), 1)))
+    chosen = np.concatenate(plan)
+    np.save(partial / "offsets.npy", np.cumsum([0, *map(len, plan)]))
+    np.save(partial / "entries.npy", entries[chosen].astype(np.int32))
+    np.save(partial / "draws.npy", numbers[chosen])
+    drawn = np.bincount(entries[: chosen.max() + 1], minlength=len(tasks)).tolist()
+    packed_draws = [numbers[chosen[entries[chosen] == index]] for index in range(len(tasks))]
+    return {
+        "length": length,
+        "rows": rows,
+        "packing": packing,
+        "seed": seed,
+        "fill": float(sizes[chosen].sum() / (rows * length)),
+        "tasks": [
+            {"share": share, **_record(*of_task)}
+            for share, *of_task in zip(shares, tasks, stores, drawn, packed_draws, strict=True)
+        ],
+    }
+
+
+def _record(
+    task: _Task, store: tokenize.TokenStore, drawn: int, packed: np.ndarray
+) -> dict[str, Any]:
+    """What a task gives to a plan: the examples packed, and what became of all draws till then."""
+    outcomes = np.bincount(store.outcomes(drawn), minlength=len(tokenize.Outcome))
+    return {
+        "task": task.source.name,
+        "store": task.folder.name,
+        "rows": len(task.source.rows),
+        "drawn": drawn,
+        "examples": len(packed),
+        "tokens": int(store.lengths(drawn)[packed].sum()),
+        "targets": int(store.targets(drawn)[packed].sum()),
+        **{outcome.name.lower(): int(outcomes[outcome]) for outcome in tokenize.Outcome},
+    }
+
+
+def _check_vocabulary(source: RowSource, vocab_size: int) -> None:
+    for task, largest in zip(source.tasks, source.largest_ids(), strict=True):
+        if largest >= vocab_size:
+            raise ValueError(
+                f"task {task!r} has token id {largest}, the model's vocabulary has {vocab_size}:"
+                " this is not the model's tokenizer"
+            )

@@ -1,0 +1,68 @@
+"""Packing: which examples make up each row.
+
+An example of n tokens takes n−1 slots of a row: slot i holds token i, and token i+1 as its
+target. Examples are never split, so that each is seen whole, from its own position 0.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+
+OPEN_ROWS = 64
+
+
+def best_fit(
+    sizes: Sequence[int], capacity: int, open_rows: int = OPEN_ROWS
+) -> Iterator[list[int]]:
+    """Packs examples into rows, each into the fullest open row with room for it.
+
+    A row closes when it is full, and the oldest one when a new row is needed and `open_rows`
+    are open. So rows keep the examples' order to within that window, and the first rows are the
+    same however many examples follow. Rows still open at the end are not given.
+
+    Args:
+        sizes: slots of each example; 0 is no example, and skipped.
+        capacity: slots of a row.
+        open_rows: rows kept open.
+
+    Yields:
+        The examples' numbers, in order, of each row as it closes.
+
+    Raises:
+        ValueError: an example larger than a row.
+    """
+    rows: dict[int, list[int]] = {}  # in order of opening
+    room: dict[int, int] = {}
+    by_room: list[tuple[int, int]] = []  # (room, row), sorted
+    opened = 0
+    for number, size in enumerate(sizes):
+        if size <= 0:
+            continue
+        if size > capacity:
+            raise ValueError(
+                f"example {number} takes {size} slots, a row has {capacity}; raise the row length"
+            )
+        place = bisect.bisect_left(by_room, (size, 0))
+        if place < len(by_room):
+            _, row = by_room.pop(place)
+        else:
+            if len(rows) == open_rows:
+                oldest = next(iter(rows))
+                del by_room[bisect.bisect_left(by_room, (room.pop(oldest), oldest))]
+                yield rows.pop(oldest)
+            row = opened
+            opened += 1
+            rows[row], room[row] = [], capacity
+        rows[row].append(number)
+        room[row] -= size
+        if room[row]:
+            bisect.insort(by_room, (room[row], row))
+        else:
+            del room[row]
+            yield rows.pop(row)
+
+
+def one_each(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """A row for each example."""
+    return ([number] for number, size in enumerate(sizes) if size > 0)

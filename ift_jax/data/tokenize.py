@@ -1,0 +1,236 @@
+"""Store 1: the tokenized draws of each task, as flat arrays on disk.
+
+A task's store depends on its rows, templates, prompt format, tokenizer, seed and shots, and on
+nothing else of the mixture. Draws are kept in shards, each as long as all before it, so that a
+store grows by adding shards and never changes what it has.
+"""
+
+from __future__ import annotations
+
+import bisect
+import enum
+import itertools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ift_jax.data import cache
+from ift_jax.tasks.task import Example, Special
+from ift_jax.tokenizers import Tokenizer
+
+FIRST_SHARD = 256
+"""Draws in shard 0; shard k > 0 holds the draws from `FIRST_SHARD·2^(k-1)` to twice that."""
+
+
+class Outcome(enum.IntEnum):
+    """What became of a draw that may have been too long."""
+
+    WHOLE = 0
+    FEWER_SHOTS = 1
+    CUT = 2
+    DROPPED = 3
+
+
+def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
+    """The tokens of an example, and whether loss falls on each.
+
+    Neighbouring text parts are tokenized together, and a token belongs to the part in which its
+    text ends. A special token that the tokenizer lacks is left out.
+    """
+    tokens: list[int] = []
+    trained: list[bool] = []
+    specials = {Special.BOS: tokenizer.bos_id, Special.EOS: tokenizer.eos_id}
+    for is_special, group in itertools.groupby(
+        example.parts, lambda part: isinstance(part.content, Special)
+    ):
+        parts = list(group)
+        if is_special:
+            known = [part for part in parts if specials[part.content] is not None]
+            tokens += [specials[part.content] for part in known]
+            trained += [part.trained for part in known]
+            continue
+        ids, ends = tokenizer.encode_spans("".join(part.content for part in parts))
+        borders = list(itertools.accumulate(len(part.content) for part in parts))
+        tokens += ids
+        trained += [parts[bisect.bisect_left(borders, end)].trained for end in ends]
+    return tokens, trained
+
+
+def shorten(
+    tokens: list[int], trained: list[bool], most: int, tokenizer: Tokenizer
+) -> tuple[list[int], list[bool]] | None:
+    """Cuts an example to `most` tokens from the front of its first input, or gives it up.
+
+    BOS, the separator, and everything from the first trained token on stay: a cut answer would
+    be learned as a whole one.
+
+    Returns:
+        (tokens, trained), or None where no token of the first input would be left.
+    """
+    excess = len(tokens) - most
+    start = int(tokens[0] == tokenizer.bos_id)
+    stop = trained.index(True)
+    if stop > start and tokens[stop - 1] == tokenizer.eos_id:
+        stop -= 1
+    if excess >= stop - start:
+        return None
+    cut = slice(start, start + max(excess, 0))
+    tokens, trained = list(tokens), list(trained)
+    del tokens[cut], trained[cut]
+    return tokens, trained
+
+
+def extend(
+    folder: Path,
+    count: int,
+    candidates: Callable[[int], Iterable[Example]],
+    tokenizer: Tokenizer,
+    most: int,
+    about: dict[str, Any],
+) -> None:
+    """Tokenizes the draws [0, count) that a store hasn't yet.
+
+    Args:
+        folder: the store's, named by all that its contents depend on.
+        count: draws wanted.
+        candidates: what a draw may be, the best first: each next has an exemplar fewer.
+        tokenizer: see `ift_jax.tokenizers`.
+        most: tokens that an example may have.
+        about: what to say in the manifests.
+
+    Raises:
+        ValueError: a token id outside the tokenizer's vocabulary, or no draw that fits.
+    """
+    for shard in range(shard_of(count - 1) + 1 if count else 0):
+        cache.cached(
+            folder / f"{shard:02d}",
+            lambda partial, shard=shard: _write_shard(
+                partial, shard, candidates, tokenizer, most, about
+            ),
+        )
+
+
+def shard_of(draw: int) -> int:
+    """The shard that holds a draw."""
+    return (draw // FIRST_SHARD).bit_length()
+
+
+def shard_range(shard: int) -> range:
+    """The draws that a shard holds."""
+    if not shard:
+        return range(FIRST_SHARD)
+    return range(FIRST_SHARD << (shard - 1), FIRST_SHARD << shard)
+
+
+def _write_shard(
+    partial: Path,
+    shard: int,
+    candidates: Callable[[int], Iterable[Example]],
+    tokenizer: Tokenizer,
+    most: int,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    tokens: list[int] = []
+    trained: list[bool] = []
+    offsets, outcomes, targets = [0], [], []
+    longest = 0
+    for draw in shard_range(shard):
+        outcome, ids, flags = _tokenize_draw(candidates(draw), tokenizer, most)
+        longest = max(longest, len(ids))
+        if outcome is not Outcome.DROPPED:
+            tokens += ids
+            trained += flags
+        offsets.append(len(tokens))
+        outcomes.append(outcome)
+        targets.append(sum(trained[offsets[-2] + 1 :]))
+    if not tokens:
+        raise ValueError(
+            f"task {about['task']!r}: none of the draws {shard_range(shard)} fits in {most}"
+            f" tokens (the longest has {longest}); raise the row length or drop the task"
+        )
+    if max(tokens) >= tokenizer.vocab_size or min(tokens) < 0:
+        raise ValueError(
+            f"task {about['task']!r}: token ids run from {min(tokens)} to {max(tokens)}, the"
+            f" tokenizer states a vocabulary of {tokenizer.vocab_size}; its file is damaged"
+        )
+    np.save(partial / "tokens.npy", np.array(tokens, np.int32))
+    np.save(partial / "trained.npy", np.array(trained, np.bool_))
+    np.save(partial / "offsets.npy", np.array(offsets, np.int64))
+    np.save(partial / "outcomes.npy", np.array(outcomes, np.uint8))
+    np.save(partial / "targets.npy", np.array(targets, np.int64))
+    return {**about, "shard": shard, "tokens": len(tokens), "largest_id": max(tokens)}
+
+
+def _tokenize_draw(
+    candidates: Iterable[Example], tokenizer: Tokenizer, most: int
+) -> tuple[Outcome, list[int], list[bool]]:
+    outcome = Outcome.WHOLE
+    for example in candidates:
+        tokens, trained = tokenize_example(example, tokenizer)
+        # The first token is nobody's target.
+        if not any(trained[1:]):
+            return Outcome.DROPPED, tokens, trained
+        if len(tokens) <= most:
+            return outcome, tokens, trained
+        outcome = Outcome.FEWER_SHOTS
+    short = shorten(tokens, trained, most, tokenizer)
+    return (Outcome.CUT, *short) if short else (Outcome.DROPPED, tokens, trained)
+
+
+class TokenStore:
+    """Reads a task's tokenized draws, memory-mapped.
+
+    Pickles as its folder, so that a loader process maps the files itself.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._shards: dict[int, dict[str, np.ndarray]] = {}
+
+    def __getstate__(self) -> Path:
+        return self.folder
+
+    def __setstate__(self, folder: Path) -> None:
+        self.__init__(folder)
+
+    def example(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
+        """The (tokens, trained) of a draw, int32 and bool of one length; empty if dropped."""
+        shard = shard_of(draw)
+        place = draw - shard_range(shard).start
+        arrays = self._shard(shard)
+        start, stop = arrays["offsets"][place : place + 2]
+        return arrays["tokens"][start:stop], arrays["trained"][start:stop]
+
+    def lengths(self, count: int) -> np.ndarray:
+        """The number of tokens of each draw in [0, count), 0 for one that was dropped."""
+        return self._gather(count, lambda arrays: np.diff(arrays["offsets"]))
+
+    def outcomes(self, count: int) -> np.ndarray:
+        """The `Outcome` of each draw in [0, count)."""
+        return self._gather(count, lambda arrays: arrays["outcomes"])
+
+    def targets(self, count: int) -> np.ndarray:
+        """The number of trained targets of each draw in [0, count)."""
+        return self._gather(count, lambda arrays: arrays["targets"])
+
+    def largest_id(self) -> int:
+        """The largest token id in the store."""
+        manifests = self.folder.glob(f"*/{cache.MANIFEST}")
+        return max((cache.read(file.parent)["largest_id"] for file in manifests), default=0)
+
+    def _gather(self, count: int, column: Callable[[dict], np.ndarray]) -> np.ndarray:
+        shards = range(shard_of(count - 1) + 1 if count else 0)
+        columns = [column(self._shard(shard)) for shard in shards]
+        return np.concatenate([np.zeros(0, np.int64), *columns])[:count]
+
+    def _shard(self, shard: int) -> dict[str, np.ndarray]:
+        if shard not in self._shards:
+            folder = self.folder / f"{shard:02d}"
+            cache.read(folder)
+            self._shards[shard] = {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r")
+                for name in ("tokens", "trained", "offsets", "outcomes", "targets")
+            }
+        return self._shards[shard]
