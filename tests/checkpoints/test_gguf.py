@@ -225,9 +225,12 @@ def test_flipped_bytes_raise_nothing_but_gguf_error(tmp_path, flips):
 HUGE = 2**60
 
 
+CASES = {"argnames": ("content", "words"), "ids": lambda v: "-".join(v) if type(v) is list else ""}
+
+
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
+    **CASES,
+    argvalues=[
         (build(counts=(HUGE, 0)), ["tensor count", f"{HUGE:,}"]),
         (build(counts=(0, HUGE)), ["metadata count", f"{HUGE:,}"]),
         (build(counts=(0, 2**64 - 1)), ["metadata count"]),
@@ -264,8 +267,8 @@ def one(name="w", axes=(32,), kind=F32, offset=0, data=bytes(256), entries=()):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
+    **CASES,
+    argvalues=[
         (b"", ["0 bytes"]),
         (b"PK\x03\x04" + SMALL[4:], ["magic", "PK", "GGUF"]),
         (build(version=1), ["version", "1", "2 or 3"]),
