@@ -7,6 +7,7 @@ a right answer there is a fact from pretraining, reached through a question form
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ __all__ = [
     "is_held_out",
     "mixture_facts",
     "ranked",
+    "stable_hash",
 ]
 
 SUBJECTS: dict[str, Subject] = {
@@ -42,14 +44,15 @@ HELD_OUT_SUBJECTS = frozenset(
 HELD_OUT_SHARE = Fraction(2, 5)
 
 
+def stable_hash(*texts: str) -> bytes:
+    """A hash of the texts that is the same in every process, unlike `hash`."""
+    return hashlib.sha256("\n".join(texts).encode()).digest()
+
+
 def ranked(facts: Iterable[Fact], salt: str) -> list[Fact]:
     """The facts in an arbitrary order that depends on nothing but their text and the salt."""
 
-    def rank(fact: Fact) -> bytes:
-        text = "\n".join((salt, fact.subject, fact.entity, fact.value))
-        return hashlib.sha256(text.encode()).digest()
-
-    return sorted(facts, key=rank)
+    return sorted(facts, key=lambda fact: stable_hash(salt, *dataclasses.astuple(fact)))
 
 
 @functools.cache

@@ -63,9 +63,9 @@ INVENTIONS = Subject(
         telephone: Alexander Graham Bell; light bulb: Thomas Edison
         printing press: Johannes Gutenberg; cotton gin: Eli Whitney; steamboat: Robert Fulton
         telegraph: Samuel Morse; revolver: Samuel Colt; lightning rod: Benjamin Franklin
-        hot air balloon: Montgolfier brothers; airplane: Wright brothers
+        hot air balloon: Joseph Montgolfier; airplane: Orville Wright
         helicopter: Igor Sikorsky; jet engine: Frank Whittle; radio: Guglielmo Marconi
-        television: John Logie Baird; movie camera: Lumiere brothers
+        television: John Logie Baird; movie camera: Louis Lumiere
         instant camera: Edwin Land; World Wide Web: Tim Berners-Lee
         difference engine: Charles Babbage; slide rule: William Oughtred
         pendulum clock: Christiaan Huygens; barometer: Evangelista Torricelli
