@@ -125,14 +125,13 @@ def test_spans_against_hand_counted_ones(models):
 def test_space_keeps_its_place_in_the_spans(models):
     """ByteLevel post-processing, as in GPT-2's own file, would trim spaces off the offsets."""
     description = json.loads(models["bpe"]._data)
-    description["post_processor"] = {
-        "type": "ByteLevel",
-        "add_prefix_space": False,
-        "trim_offsets": True,
-        "use_regex": True,
-    }
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    description["pre_tokenizer"] = {**byte_level, "use_regex": False}
+    description["post_processor"] = {**byte_level, "use_regex": True}
+    description["model"]["vocab"]["aĠ"] = 264
+    description["model"]["merges"].append(["a", "Ġ"])
     bpe = tokenizers.BPE(json.dumps(description).encode(), eos="<|im_end|>")
-    assert bpe.encode_spans("a  ")[1] == [1, 2, 3]
+    assert bpe.encode_spans("a b") == ([264, bpe.encode("b")[0]], [2, 3])
 
 
 def test_truncation_and_padding_are_left_out(models):
