@@ -1,0 +1,168 @@
+"""The training loop: feeds batches to the step, logs, saves, evaluates, and stops when asked to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Protocol
+
+import jax
+
+from ift_jax.dims import Batch
+from ift_jax.metrics import Progress, Speed, Writer
+from ift_jax.train.state import TrainState
+
+
+class Saver(Protocol):
+    """What the loop needs of a checkpoint store."""
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Starts saving; has copied the state when it returns, as the next step consumes it."""
+
+    def check(self) -> None:
+        """Raises the error of an earlier save that failed in the background."""
+
+    def wait(self) -> None:
+        """Returns when every save is complete on disk, or raises."""
+
+
+class Interrupted(SystemExit):
+    """Training was asked to stop (SIGTERM, Ctrl-C), saved, and can be resumed.
+
+    A script that doesn't catch it ends there, with exit status 0.
+    """
+
+    def __init__(self, step: int, signal_name: str):
+        super().__init__(0)
+        self.step, self.signal_name = step, signal_name
+
+
+def train(
+    step_fn: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]],
+    state: TrainState,
+    batches: Iterator[Batch],
+    *,
+    stop_step: int,
+    saver: Saver,
+    writer: Writer,
+    save_every: int | None = None,
+    log_every: int = 1,
+    evaluate: Callable[[TrainState], dict[str, float]] | None = None,
+    evaluate_every: int | None = None,
+    speed: Speed | None = None,
+    progress: Progress | None = None,
+) -> TrainState:
+    """Trains from `state.step` to `stop_step`, and saves at the end.
+
+    The device is never left idle for the console: metrics of a step are read while the next one
+    runs.
+
+    Args:
+        step_fn: see `step.make_train_step`; consumes the state it is given.
+        state: new or restored; consumed.
+        batches: the batch of step `state.step`, then the following ones, on their devices.
+        stop_step: steps in all, those before a resume included.
+        saver: saves every `save_every` steps, at the end, and when interrupted; asked for errors
+            of background saves after every step.
+        writer: given a record every `log_every` steps, at the last step, and after evaluations.
+        save_every: None saves at the end only.
+        log_every: steps between records, and readings of the console.
+        evaluate: called every `evaluate_every` steps; must leave the state as it is.
+        evaluate_every: None never evaluates.
+        speed: meter, for runs that know their FLOPs.
+        progress: console, by default on stderr.
+
+    Returns:
+        The last state, saved.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came; the step in progress was finished and saved. A second
+            signal isn't waited for and acts as it does elsewhere.
+        ValueError: batches end early, or the state is past `stop_step`.
+    """
+    step = saved = int(state.step)
+    if step > stop_step:
+        raise ValueError(f"the state is at step {step}, past the last step asked for, {stop_step}")
+    speed = speed or Speed()
+    progress = progress or Progress(start=step, stop=stop_step)
+    skipped = int(state.skipped)
+
+    def log(step: int, metrics: dict[str, jax.Array]) -> None:
+        nonlocal skipped
+        values = {name: value.item() for name, value in jax.device_get(metrics).items()}
+        speed.lap(values["tokens"])
+        if values["skipped"] > skipped:
+            skipped = values["skipped"]
+            progress.say(
+                f"step {step}: loss or gradient is not finite, or no token is trained on;"
+                f" update skipped ({skipped} so far)"
+            )
+        if step % log_every == 0 or step == stop_step:
+            values |= speed.report()
+            writer.write(step, values)
+            progress.show(step, values)
+
+    pending: tuple[int, dict[str, jax.Array]] | None = None
+    with _asked_to_stop() as asked, closing(progress):
+        while step < stop_step and not asked:
+            with speed.waiting():
+                batch = next(batches, None)
+            if batch is None:
+                raise ValueError(f"batches end at step {step}, expected {stop_step} steps")
+            # Host data that slips into the step would be copied again every time: refuse it.
+            with jax.transfer_guard_host_to_device("disallow"):
+                state, metrics = step_fn(state, batch)
+            step += 1
+            if pending is not None:
+                log(*pending)
+            pending = (step, metrics)
+            saver.check()
+            if save_every and step % save_every == 0:
+                saver.save(step, state)
+                saved = step
+            if evaluate is not None and evaluate_every and step % evaluate_every == 0:
+                log(*pending)
+                pending = None
+                with speed.paused():
+                    writer.write(step, evaluate(state))
+        if pending is not None:
+            log(*pending)
+        if saved != step:
+            saver.save(step, state)
+        saver.wait()
+        if asked and step < stop_step:
+            name = signal.Signals(asked[0]).name
+            progress.say(
+                f"{name}: finished and saved step {step} of {stop_step};"
+                " the same command goes on from there"
+            )
+            raise Interrupted(step, name)
+    return state
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that the number of the first SIGTERM or SIGINT is put into, instead of dying of it."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Only the main thread may handle signals.
+        return
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        restore()
+
+    for number in signals:
+        signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        restore()
