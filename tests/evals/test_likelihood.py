@@ -1,0 +1,205 @@
+"""The scorer against hand computation and against one plain forward pass a choice."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import numpy as np
+import pytest
+from toys import Functions, Tokenizer, by_hand
+
+from ift_jax.dims import SHARED, Batch
+from ift_jax.evals import likelihood
+from ift_jax.evals.likelihood import Request, Scorer, bucket, common_prefix, plan, request
+
+
+def random_requests(
+    seed: int, n: int, V: int, *, shared: int = 0, longest: int = 40
+) -> list[Request]:
+    """Requests of 1 to 5 choices; some choices begin another one, or have a longer context."""
+    random = np.random.default_rng(seed)
+    shots = tuple(random.integers(0, V, shared).tolist())
+    found = []
+    for i in range(n):
+        context = (*shots, *random.integers(0, V, random.integers(1, longest)).tolist())
+        sequences, starts = [], []
+        for _ in range(random.integers(1, 6)):
+            answer = random.integers(0, 3, random.integers(1, 7)).tolist()
+            sequences.append((*context, *answer))
+            starts.append(len(context) - (len(context) > 3 and int(random.integers(0, 2))))
+        found.append(Request(tuple(sequences), tuple(starts), f"request {i}"))
+    return found
+
+
+def test_scores_equal_hand_computation_in_question_order():
+    functions = Functions()
+    params = functions.init()
+    requests = random_requests(1, 30, functions.config.V)
+    scores = Scorer(functions, batch_tokens=256).score(params, requests)
+    assert len(scores) == len(requests)
+    for each, score in zip(requests, scores, strict=True):
+        for c, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
+            expected = by_hand(params, sequence, start)
+            assert score.loglikelihoods[c] == pytest.approx(expected.sum(), abs=1e-5, rel=1e-5)
+            assert score.tokens[c] == len(expected)
+
+
+def test_greedy_says_whether_every_token_is_the_most_likely():
+    functions = Functions(V=8)
+    params = functions.init(3)
+    context = (1, 2, 3)
+    best = list(context)
+    for _ in range(3):
+        x_D = sum((1 + j / 10) * params["embed.w"][t] for j, t in enumerate(best))
+        best.append(int(np.argmax(x_D @ params["head.w"])))
+    wrong_end = [*best[:-1], (best[-1] + 1) % 8]
+    wrong_start = [*context, (best[3] + 1) % 8, *best[4:]]
+    each = Request((tuple(best), tuple(wrong_end), tuple(wrong_start)), (3, 3, 3))
+    (score,) = Scorer(functions).score(params, [each])
+    assert score.greedy[:2] == (True, False)
+    assert not score.greedy[2]
+
+
+def llama():
+    from ift_jax.layers.functional import Functions as Real
+    from ift_jax.models import llama
+
+    config = llama.Config(
+        L=2, D=32, N=4, K=2, H=8, F=48, V=96, max_length=256, tied=False, param_dtype="float32"
+    )
+    functions = Real(llama, config)
+    return functions, functions.init(jax.random.key(0))
+
+
+@pytest.mark.parametrize("shared", [0, 60])
+def test_packed_rows_equal_one_plain_forward_a_choice(shared):
+    functions, params = llama()
+    requests = random_requests(2, 6, 96, shared=shared, longest=12)
+    scores = Scorer(functions).score(params, requests)
+
+    @jax.jit
+    def plain(tokens_BT, positions_BT, segments_BT):
+        x_BTD = functions.hidden(params, Batch(tokens_BT, positions_BT, segments_BT))
+        return jax.nn.log_softmax(functions.unembed(params, x_BTD))
+
+    T = 128
+    for each, score in zip(requests, scores, strict=True):
+        for c, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
+            n = len(sequence)
+            tokens_BT = np.zeros((1, T), np.int32)
+            tokens_BT[0, :n] = sequence
+            segments_BT = (np.arange(T) < n).astype(np.int32)[None]
+            logp_TV = plain(tokens_BT, np.arange(T)[None], segments_BT)[0]
+            expected = sum(float(logp_TV[i - 1, sequence[i]]) for i in range(start, n))
+            assert score.loglikelihoods[c] == pytest.approx(expected, abs=1e-5 * (n - start) * 4)
+
+
+def test_shots_are_computed_once_for_neighbouring_questions():
+    shots = tuple(range(50)) * 4
+    questions = [(*shots, *[50 + i] * 30) for i in range(10)]
+    requests = [Request(tuple((*q, letter) for letter in range(4)), (230,) * 4) for q in questions]
+    (row,) = plan(requests, lambda T: 100 * T + T * T, row_tokens=2048)
+    assert len(row.tokens) == 200 + 30 * 10
+    assert row.segments.count(SHARED) == 200
+    assert [s.request for s in row.scored] == [i for i in range(10) for _ in "ABCD"]
+
+
+def test_questions_with_little_in_common_stay_apart():
+    requests = random_requests(5, 10, 64)
+    assert len(plan(requests, lambda T: 100 * T + T * T, row_tokens=2048)) == 10
+
+
+def test_rows_keep_to_their_limit():
+    requests = random_requests(4, 10, 64, shared=200)
+    rows = plan(requests, lambda T: T, row_tokens=400)
+    assert max(len(row.tokens) for row in rows) <= 400
+
+
+def test_a_single_token_answer_needs_no_token_of_its_own():
+    each = Request(((5, 6, 7, 1), (5, 6, 7, 2), (5, 6, 7, 3), (5, 6, 7, 4)), (3, 3, 3, 3))
+    (row,) = plan([each], lambda T: T, 2048)
+    assert row.tokens == [5, 6, 7]
+    assert [(s.source, s.label) for s in row.scored] == [(2, 1), (2, 2), (2, 3), (2, 4)]
+
+
+def test_scores_do_not_depend_on_the_mesh():
+    from ift_jax.sharding import make_mesh, param_shardings
+
+    functions, params = llama()
+    requests = random_requests(6, 5, 96, longest=12)
+    expected = Scorer(functions).score(params, requests)
+    mesh = make_mesh("data:2,fsdp:2,tensor:2")
+    placed = jax.device_put(params, param_shardings(mesh, functions.letters, functions.abstract))
+    got = Scorer(functions, mesh).score(placed, requests)
+    for one, two in zip(expected, got, strict=True):
+        np.testing.assert_allclose(one.loglikelihoods, two.loglikelihoods, atol=1e-4)
+
+
+def test_prompt_and_answer_are_tokenized_as_one_text():
+    tokenizer = Tokenizer()
+    each = request(tokenizer, "Answer:", [" A", " B", " C"])
+    # ' A' is one piece, ' B' two, and ' C' merges with the colon before it.
+    assert [tokenizer.decode(s) for s in each.sequences] == [
+        "<bos>Answer: A", "<bos>Answer: B", "<bos>Answer: C",
+    ]  # fmt: skip
+    endings = [
+        tokenizer.decode(s[start:]) for s, start in zip(each.sequences, each.starts, strict=True)
+    ]
+    assert endings == [" A", " B", ": C"]
+
+
+def test_an_eos_separator_stands_between_prompt_and_answer():
+    tokenizer = Tokenizer()
+    each = request(tokenizer, "Answer:", ["A", " C"], eos_separator=True)
+    assert [tokenizer.decode(s) for s in each.sequences] == [
+        "<bos>Answer:<eos>A", "<bos>Answer:<eos> C",
+    ]  # fmt: skip
+    assert each.starts == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "start", "message"),
+    [
+        ((1, 64), 1, r"q7, choice 0: token id 64 is outside the model's vocabulary of 64"),
+        ((-1, 2), 1, r"token id -1 is outside"),
+        ((1,) * 258, 1, r"257 tokens do not fit the model's context of 256"),
+        ((1, 2), 2, r"start at 2 of 2"),
+        ((1, 2), 0, r"start at 0 of 2"),
+    ],
+)
+def test_bad_requests(sequence, start, message):
+    functions = Functions()
+    with pytest.raises(ValueError, match=message):
+        Scorer(functions).score(functions.init(), [Request((sequence,), (start,), "q7")])
+
+
+def test_the_longest_sequence_that_fits_is_scored():
+    functions = Functions()
+    each = Request(((1,) * 257,), (256,))
+    (score,) = Scorer(functions).score(functions.init(), [each])
+    assert math.isfinite(score.loglikelihoods[0])
+
+
+def test_diverged_parameters_are_an_error():
+    functions = Functions()
+    params = functions.init()
+    params["head.w"][0, 0] = math.nan
+    with pytest.raises(ValueError, match="q1: log-likelihoods .* are not finite"):
+        Scorer(functions).score(params, [Request(((1, 2),), (1,), "q1")])
+
+
+def test_one_compilation_a_bucket():
+    functions = Functions()
+    scorer = Scorer(functions, batch_tokens=128)
+    requests = random_requests(7, 40, 64)
+    scorer.score(functions.init(), requests)
+    rows = plan(requests, lambda T: functions.flops(T, 0), likelihood.ROW_TOKENS)
+    assert scorer._jitted._cache_size() == len({bucket(len(row.tokens), 32) for row in rows})
+
+
+def test_buckets():
+    assert [bucket(n, 32) for n in (1, 32, 33, 49, 65, 97, 129)] == [32, 32, 48, 64, 96, 128, 192]
+    assert common_prefix([(1, 2, 3), (1, 2), (1, 2, 4)]) == (1, 2)
+    assert common_prefix([(1, 2)]) == (1, 2)
+    assert common_prefix([(1,), (2,)]) == ()

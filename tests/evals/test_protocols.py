@@ -1,0 +1,102 @@
+"""Prompts byte for byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from ift_jax import prompts
+from ift_jax.evals import protocols
+from ift_jax.evals.questions import Question
+
+DEV = (
+    Question("abstract_algebra", 0, "What is 1+1?", ("1", "2", "3", "4"), "B"),
+    Question("abstract_algebra", 1, "Is {e} a group?", ("no", "yes", "None", "{A}"), "B"),
+)
+ASKED = Question("abstract_algebra", 7, "Which is a field?", ("Z", "Q", "N", "None"), "B")
+PLAIN, FLAN, ALPACA = (prompts.find(name) for name in ("plain", "flan", "alpaca"))
+
+
+def test_original_is_the_published_prompt():
+    prompt = protocols.build(protocols.find("original"), ASKED, DEV, 2, PLAIN)
+    # Two spaces after 'about'; no space after the last 'Answer:'.
+    assert prompt.text == (
+        "The following are multiple choice questions (with answers) about  abstract algebra.\n"
+        "\n"
+        "What is 1+1?\n"
+        "A. 1\n"
+        "B. 2\n"
+        "C. 3\n"
+        "D. 4\n"
+        "Answer: B\n"
+        "\n"
+        "Is {e} a group?\n"
+        "A. no\n"
+        "B. yes\n"
+        "C. None\n"
+        "D. {A}\n"
+        "Answer: B\n"
+        "\n"
+        "Which is a field?\n"
+        "A. Z\n"
+        "B. Q\n"
+        "C. N\n"
+        "D. None\n"
+        "Answer:"
+    )
+    assert prompt.continuations == (" A", " B", " C", " D")
+
+
+def test_answer_text():
+    protocol = protocols.find("answer_text")
+    prompt = protocols.build(protocol, ASKED, DEV, protocol.shots, PLAIN)
+    assert prompt.text == "Question: Which is a field?\nAnswer:"
+    assert prompt.continuations == (" Z", " Q", " N", " None")
+    prompt = protocols.build(protocol, ASKED, DEV, 1, PLAIN)
+    assert prompt.text == (
+        "Question: What is 1+1?\nAnswer: 2\n\nQuestion: Which is a field?\nAnswer:"
+    )
+
+
+def test_after_an_eos_separator_the_answer_has_no_space():
+    prompt = protocols.build(protocols.find("answer_text"), ASKED, DEV, 0, FLAN)
+    assert prompt.text == "Question: Which is a field?\nAnswer:"
+    assert prompt.continuations == ("Z", "Q", "N", "None")
+
+
+def test_a_format_with_words_of_its_own_frames_the_question():
+    prompt = protocols.build(protocols.find("answer_text"), ASKED, DEV, 0, ALPACA)
+    assert prompt.text.startswith("Below is an instruction")
+    assert prompt.text.endswith("Question: Which is a field?\nAnswer:\n\n### Response:")
+    assert prompt.continuations == ("Z", "Q", "N", "None")
+
+
+def test_too_few_dev_rows():
+    with pytest.raises(ValueError, match="abstract_algebra: 5 shots .* has 2 rows"):
+        protocols.build(protocols.find("original"), ASKED, DEV, 5, PLAIN)
+
+
+def test_unknown_protocol():
+    with pytest.raises(ValueError, match="Did you mean 'original'"):
+        protocols.find("orignal")
+
+
+@pytest.mark.parametrize("name", protocols.PROTOCOLS)
+def test_every_protocol_states_itself(name):
+    protocol = protocols.find(name)
+    assert protocol.source and protocol.aggregate and protocol.scoring
+    assert protocol.ask(ASKED).endswith(":")
+
+
+def test_no_task_uses_the_unseen_wording():
+    from ift_jax import lookup
+
+    unseen = protocols.find("answer_text_unseen").question
+    words = [piece for piece in unseen.replace("{question}", "\n").split("\n") if piece]
+    templates = [
+        template.inputs
+        for name in lookup.names("tasks")
+        for template in getattr(lookup.find("tasks", name), "TEMPLATES", ())
+    ]
+    assert templates
+    for piece in words:
+        assert not any(piece.lower() in inputs.lower() for inputs in templates)

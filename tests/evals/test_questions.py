@@ -1,0 +1,120 @@
+"""Reading the original CSV layout: every bad file is named with its row; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ift_jax.evals.questions import read_csv, read_directory
+
+GOOD = b'"Which, then?",one,two,three,four,A\n'
+
+
+def put(directory, subject, test=GOOD, dev=GOOD):
+    for split, data in (("test", test), ("dev", dev)):
+        (directory / split).mkdir(exist_ok=True, parents=True)
+        (directory / split / f"{subject}_{split}.csv").write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"Q,one,two,three,A", r"5 columns, expected 6 .*three choices"),
+        (b"Q,one,two,three,four", r"5 columns, expected 6 .*the letter is missing"),
+        (b"Q,one,two,three,,A", r"choice D is empty"),
+        (b",one,two,three,four,A", r"question is empty"),
+        (b"Q,one,two,three,four,five,A", r"7 columns, expected 6"),
+        (b"Q,one,two,three,four,E", r"letter 'E', expected one of A, B, C, D"),
+        (b"Q,one,two,three,four,a", r"letter 'a'"),
+        (b"Q,one,two,three,four,AB", r"letter 'AB'"),
+        (b"Q,one,two,three,four,", r"letter ''"),
+        (b"question,A,B,C,D,answer", r"letter 'answer'.*header"),
+        (b'"Q,one,two,three,four,A', r"malformed CSV"),
+        (b'"Q"x,one,two,three,four,A', r"malformed CSV"),
+    ],
+)
+def test_bad_rows_name_file_and_row(tmp_path, row, message):
+    put(tmp_path, "logic", test=GOOD + GOOD + row + b"\n")
+    with pytest.raises(ValueError, match=rf"logic_test\.csv, row 3 \(line 3\): .*{message}"):
+        read_directory(tmp_path)
+
+
+def test_broken_utf8_names_line_and_byte_offset(tmp_path):
+    put(tmp_path, "logic", dev=GOOD + b"Caf\xe9,one,two,three,four,A\n")
+    offset = len(GOOD) + 3
+    with pytest.raises(ValueError, match=rf"logic_dev\.csv, line 2: byte 0xe9 at offset {offset}"):
+        read_directory(tmp_path)
+
+
+def test_none_and_na_are_answers(tmp_path):
+    put(tmp_path, "logic", test=b"Q,None,NA,nan,null,A\r\n")
+    (question,) = read_directory(tmp_path).test["logic"]
+    assert question.choices == ("None", "NA", "nan", "null")
+    assert question.answer == "None"
+
+
+def test_fields_are_kept_as_they_stand(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_bytes('\ufeff"He said ""no"",\nthen left ", é ,2,3,4,D\n\n\nQ,1,2,3,4,B\n'.encode())
+    first, second = read_csv(path, "f")
+    assert first.question == 'He said "no",\nthen left '
+    assert first.choices[0] == " é "
+    assert (second.index, second.key) == (1, "B")
+
+
+def test_duplicate_rows_are_kept_and_counted(tmp_path):
+    put(tmp_path, "logic", test=GOOD + b"Q,1,2,3,4,B\n" + GOOD)
+    questions = read_directory(tmp_path)
+    assert len(questions.test["logic"]) == 3
+    assert questions.duplicates == 1
+
+
+def test_limit_is_by_subject(tmp_path):
+    for subject in ("a", "b"):
+        put(tmp_path, subject, test=GOOD * 4)
+    questions = read_directory(tmp_path, limit=3)
+    assert [len(rows) for rows in questions.test.values()] == [3, 3]
+    assert questions.available == 8
+    with pytest.raises(ValueError, match="limit = 0"):
+        read_directory(tmp_path, limit=0)
+
+
+def test_missing_folders_and_files(tmp_path):
+    with pytest.raises(ValueError, match="test is not a folder"):
+        read_directory(tmp_path)
+    put(tmp_path, "logic")
+    (tmp_path / "dev" / "logic_dev.csv").rename(tmp_path / "dev" / "other_dev.csv")
+    with pytest.raises(ValueError, match=r"no logic_dev\.csv"):
+        read_directory(tmp_path)
+    (tmp_path / "test" / "logic.csv").write_bytes(GOOD)
+    with pytest.raises(ValueError, match=r"logic\.csv: expected a name"):
+        read_directory(tmp_path)
+
+
+def test_empty_test_file(tmp_path):
+    put(tmp_path, "logic", test=b"\n")
+    with pytest.raises(ValueError, match=r"logic_test\.csv: no questions"):
+        read_directory(tmp_path)
+
+
+def test_categories(tmp_path):
+    put(tmp_path, "logic")
+    path = tmp_path / "categories.json"
+    path.write_text(json.dumps({"logic": "humanities", "unused": "STEM"}))
+    assert read_directory(tmp_path).categories == {"logic": "humanities"}
+    for text, message in (
+        ("{", "not JSON"),
+        ('{"logic": 3}', "expected an object"),
+        ("{}", "no category for 'logic'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_directory(tmp_path)
+
+
+def test_hashes_follow_content(tmp_path):
+    put(tmp_path, "logic")
+    before = read_directory(tmp_path).sha256
+    put(tmp_path, "logic", test=GOOD.replace(b"four", b"five"))
+    assert read_directory(tmp_path).sha256 != before
