@@ -79,20 +79,21 @@ PAINTINGS = Subject(
         Olympia: Edouard Manet; Liberty Leading the People: Eugene Delacroix
         The Raft of the Medusa: Theodore Gericault; The Death of Marat: Jacques-Louis David
         The Card Players: Paul Cezanne; The Sleeping Gypsy: Henri Rousseau
-        The Dance: Henri Matisse; The Gleaners: Jean Millet
-        The Garden of Earthly Delights: Hieronymus Bosch; The Ambassadors: Hans Holbein
-        The Peasant Wedding: Pieter Bruegel; The Arnolfini Portrait: Jan van Eyck
-        The Laughing Cavalier: Frans Hals; Young Hare: Albrecht Durer; Venus of Urbino: Titian
-        The View of Toledo: El Greco; Wanderer above the Sea of Fog: Caspar David Friedrich
-        The Ninth Wave: Ivan Aivazovsky; Barge Haulers on the Volga: Ilya Repin
-        Black Square: Kazimir Malevich; I and the Village: Marc Chagall
-        The Two Fridas: Frida Kahlo; Broadway Boogie Woogie: Piet Mondrian; Flag: Jasper Johns
+        The Dance: Henri Matisse; The Garden of Earthly Delights: Hieronymus Bosch
+        The Ambassadors: Hans Holbein; The Peasant Wedding: Pieter Bruegel
+        The Arnolfini Portrait: Jan van Eyck; The Laughing Cavalier: Frans Hals
+        Young Hare: Albrecht Durer; Venus of Urbino: Titian; The View of Toledo: El Greco
+        Wanderer above the Sea of Fog: Caspar David Friedrich; The Ninth Wave: Ivan Aivazovsky
+        Barge Haulers on the Volga: Ilya Repin; Black Square: Kazimir Malevich
+        I and the Village: Marc Chagall; The Two Fridas: Frida Kahlo
+        Broadway Boogie Woogie: Piet Mondrian; Flag: Jasper Johns
         A Bigger Splash: David Hockney; The Gross Clinic: Thomas Eakins
         Snap the Whip: Winslow Homer; Washington Crossing the Delaware: Emanuel Leutze
         Madame X: John Singer Sargent; The Nightmare: Henry Fuseli
-        Flaming June: Frederic Leighton; Sunday on La Grande Jatte: Georges Seurat
-        Twittering Machine: Paul Klee; Dance at Bougival: Auguste Renoir
-        Judith Slaying Holofernes: Artemisia Gentileschi; Christina's World: Andrew Wyeth
+        Flaming June: Frederic Leighton; Twittering Machine: Paul Klee
+        Dance at Bougival: Auguste Renoir; Judith Slaying Holofernes: Artemisia Gentileschi
+        Christina's World: Andrew Wyeth; The Gleaners: Jean-Francois Millet
+        A Sunday on La Grande Jatte: Georges Seurat
         """,
     ),
     statements=(

@@ -69,14 +69,14 @@ GROUP_NOUNS = Subject(
         foxes: skulk; cats: clowder; kittens: kindle; elephants: parade; giraffes: tower
         rhinoceroses: crash; hippopotamuses: bloat; zebras: dazzle; camels: caravan
         donkeys: pace; goats: trip; wild boars: sounder; moles: labour; ferrets: business
-        mice: mischief; kangaroos: mob; hedgehogs: prickle; porcupines: parcel; cobras: quiver
-        crocodiles: bask; lizards: lounge; frogs: army; toads: knot; turtles: bale
-        sharks: shiver; jellyfish: smack; oysters: bed; doves: dule; finches: charm
-        herons: siege; lapwings: deceit; nightingales: watch; peacocks: muster
-        penguins: waddle; pheasants: bouquet; quails: bevy; eagles: convocation
-        flamingos: flamboyance; jays: scold; hawks: kettle; snipes: wisp; gorillas: band
-        woodpeckers: descent; magpies: tiding; otters: romp; pandas: embarrassment
-        squirrels: scurry; lemurs: conspiracy; plovers: congregation; ponies: string
+        mice: mischief; kangaroos: mob; porcupines: parcel; cobras: quiver; crocodiles: bask
+        lizards: lounge; toads: knot; turtles: bale; sharks: shiver; jellyfish: smack
+        oysters: bed; doves: dule; finches: charm; herons: siege; lapwings: deceit
+        nightingales: watch; peacocks: muster; penguins: waddle; pheasants: bouquet
+        eagles: convocation; flamingos: flamboyance; jays: scold; hawks: kettle; snipes: wisp
+        gorillas: band; woodpeckers: descent; magpies: tiding; otters: romp
+        pandas: embarrassment; squirrels: scurry; lemurs: conspiracy; ponies: string
+        quails: covey
         """,
     ),
     statements=(
@@ -108,18 +108,18 @@ ANIMAL_ADJECTIVES = Subject(
         "animal_adjectives",
         """
         dog: canine; cat: feline; horse: equine; cow: bovine; pig: porcine; sheep: ovine
-        goat: caprine; wolf: lupine; fox: vulpine; bear: ursine; lion: leonine
-        donkey: asinine; deer: cervine; mouse: murine; bird: avian; eagle: aquiline
-        crow: corvine; snake: ophidian; fish: piscine; bee: apian; ant: formic; wasp: vespine
-        squirrel: sciurine; hare: leporine; seal: phocine; bull: taurine; calf: vituline
-        tiger: tigrine; leopard: pardine; whale: cetacean; frog: ranine; crab: cancrine
+        goat: caprine; wolf: lupine; fox: vulpine; bear: ursine; donkey: asinine
+        deer: cervine; mouse: murine; eagle: aquiline; crow: corvine; snake: ophidian
+        fish: piscine; bee: apian; ant: formic; wasp: vespine; squirrel: sciurine
+        hare: leporine; seal: phocine; whale: cetacean; frog: ranine; crab: cancrine
         peacock: pavonine; goose: anserine; duck: anatine; swan: cygnine; hawk: accipitrine
-        owl: strigine; parrot: psittacine; pigeon: columbine; sparrow: passerine
-        swallow: hirundine; thrush: turdine; woodpecker: picine; ostrich: struthious
-        ape: simian; badger: meline; weasel: musteline; otter: lutrine; civet: viverrine
-        hedgehog: erinaceous; mole: talpine; beaver: castorine; porcupine: hystricine
-        lizard: saurian; turtle: chelonian; mosquito: culicine; cockroach: blattine
-        kangaroo: macropine; worm: vermicular
+        owl: strigine; parrot: psittacine; pigeon: columbine; swallow: hirundine
+        thrush: turdine; woodpecker: picine; ostrich: struthious; ape: simian; badger: meline
+        weasel: musteline; otter: lutrine; civet: viverrine; hedgehog: erinaceous
+        mole: talpine; beaver: castorine; porcupine: hystricine; lizard: saurian
+        turtle: chelonian; mosquito: culicine; cockroach: blattine; kangaroo: macropine
+        worm: vermicular; slug: limacine; seagull: larine; stork: ciconine; starling: sturnine
+        louse: pedicular
         """,
     ),
     statements=(

@@ -140,16 +140,16 @@ SCIENCES = Subject(
         cardiology: the heart; nephrology: the kidneys; hepatology: the liver
         dermatology: the skin; hematology: blood; oncology: cancer; ophthalmology: the eyes
         osteology: bones; myology: muscles; odontology: teeth; pulmonology: the lungs
-        rhinology: the nose; trichology: hair; gerontology: old age; cytology: cells
-        histology: tissues; genetics: heredity; toxicology: poisons; seismology: earthquakes
-        meteorology: weather; limnology: lakes; speleology: caves; pedology: soils
-        dendrology: trees; pomology: fruit; bryology: mosses; phycology: algae
-        malacology: molluscs; conchology: shells; carcinology: crustaceans; cynology: dogs
-        hippology: horses; oology: eggs; helminthology: worms; selenology: the Moon
-        acoustics: sound; optics: light; ethics: morality; aesthetics: beauty
-        numismatics: coins; philately: stamps; vexillology: flags; horology: clocks
-        campanology: bells; nephology: clouds; graphology: handwriting; tribology: friction
-        oneirology: dreams; psephology: elections; oenology: wine; epistemology: knowledge
+        rhinology: the nose; gerontology: old age; cytology: cells; histology: tissues
+        genetics: heredity; toxicology: poisons; seismology: earthquakes; meteorology: weather
+        limnology: lakes; speleology: caves; pedology: soils; dendrology: trees
+        pomology: fruit; bryology: mosses; phycology: algae; malacology: molluscs
+        conchology: shells; carcinology: crustaceans; cynology: dogs; hippology: horses
+        oology: eggs; helminthology: worms; selenology: the Moon; acoustics: sound
+        optics: light; ethics: morality; aesthetics: beauty; numismatics: coins
+        philately: stamps; vexillology: flags; horology: clocks; campanology: bells
+        nephology: clouds; graphology: handwriting; tribology: friction; oneirology: dreams
+        psephology: elections; oenology: wine; epistemology: knowledge
         etymology: word origins
         """,
     ),

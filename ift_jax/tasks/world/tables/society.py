@@ -64,8 +64,7 @@ INVENTIONS = Subject(
         printing press: Johannes Gutenberg; cotton gin: Eli Whitney; steamboat: Robert Fulton
         telegraph: Samuel Morse; revolver: Samuel Colt; lightning rod: Benjamin Franklin
         hot air balloon: Joseph Montgolfier; airplane: Orville Wright
-        helicopter: Igor Sikorsky; jet engine: Frank Whittle; radio: Guglielmo Marconi
-        television: John Logie Baird; movie camera: Louis Lumiere
+        helicopter: Igor Sikorsky; jet engine: Frank Whittle; television: John Logie Baird
         instant camera: Edwin Land; World Wide Web: Tim Berners-Lee
         difference engine: Charles Babbage; slide rule: William Oughtred
         pendulum clock: Christiaan Huygens; barometer: Evangelista Torricelli
@@ -84,7 +83,7 @@ INVENTIONS = Subject(
         bubble chamber: Donald Glaser; synthesizer: Robert Moog; pressure cooker: Denis Papin
         vacuum flask: James Dewar; windshield wiper: Mary Anderson; parking meter: Carl Magee
         hovercraft: Christopher Cockerell; seismograph: John Milne; safety lamp: Humphry Davy
-        computer mouse: Douglas Engelbart
+        computer mouse: Douglas Engelbart; cinematograph: Louis Lumiere
         """,
     ),
     statements=(
@@ -115,20 +114,19 @@ TRADES = Subject(
         """
         cobbler: shoes; milliner: hats; cooper: barrels; fletcher: arrows; chandler: candles
         farrier: horseshoes; cutler: knives; glazier: windows; baker: bread; brewer: beer
-        vintner: wine; confectioner: sweets; mason: stone; blacksmith: iron
-        thatcher: straw roofs; plumber: water pipes; tailor: suits; apiarist: bees
-        falconer: hawks; swineherd: pigs; dairyman: milk; butcher: meat
-        greengrocer: vegetables; barber: hair; dentist: teeth; optician: glasses
-        podiatrist: feet; manicurist: nails; librarian: books; cartographer: maps
-        lexicographer: dictionaries; playwright: plays; actuary: insurance; astronomer: stars
-        horologist: clocks; luthier: violins; jeweller: rings; haberdasher: buttons
-        upholsterer: sofas; locksmith: keys; gunsmith: rifles; arborist: trees
+        vintner: wine; confectioner: sweets; mason: stone; thatcher: straw roofs
+        plumber: water pipes; tailor: suits; apiarist: bees; falconer: hawks; swineherd: pigs
+        dairyman: milk; butcher: meat; greengrocer: vegetables; barber: hair; dentist: teeth
+        optician: glasses; podiatrist: feet; manicurist: nails; librarian: books
+        cartographer: maps; lexicographer: dictionaries; playwright: plays; actuary: insurance
+        astronomer: stars; horologist: clocks; luthier: violins; jeweller: rings
+        haberdasher: buttons; upholsterer: sofas; locksmith: keys; gunsmith: rifles
         chimney sweep: soot; lumberjack: logs; collier: coal; weaver: looms; tanner: hides
         miller: grain; accountant: ledgers; stevedore: cargo; perfumer: scents
-        sculptor: statues; choreographer: dances; architect: buildings; pharmacist: medicines
-        postman: letters; banker: loans; undertaker: funerals; translator: languages
-        judge: trials; barista: coffee; seamstress: dresses; electrician: wiring
-        tobacconist: cigars; pilot: airplanes
+        sculptor: statues; choreographer: dances; pharmacist: medicines; postman: letters
+        banker: loans; undertaker: funerals; translator: languages; judge: trials
+        barista: coffee; seamstress: dresses; electrician: wiring; tobacconist: cigars
+        pilot: airplanes
         """,
     ),
     statements=(
