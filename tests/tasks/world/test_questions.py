@@ -175,6 +175,26 @@ def test_the_choices_alone_score_at_chance(predictor, dev_split, test_split):
     assert abs(right - asked / 4) <= binomial_bound(asked), f"{right} of {asked}"
 
 
+def test_the_spelling_of_the_question_does_not_give_the_choice_away(test_split):
+    """The choice with the largest share of its letter triples in the question is a guess, too."""
+
+    def triples(text: str) -> set[str]:
+        return {text[i : i + 3].lower() for i in range(len(text) - 2)}
+
+    right, asked = 0.0, 0
+    for name in NAMES:
+        for each in test_split[name]:
+            seen = triples(each.question)
+            shares = [
+                len(triples(choice) & seen) / max(1, len(triples(choice)))
+                for choice in each.choices
+            ]
+            tied = [i for i in range(4) if shares[i] == max(shares)]
+            right += (LETTERS.index(each.letter) in tied) / len(tied)
+            asked += 1
+    assert abs(right - asked / 4) <= binomial_bound(asked), f"{right} of {asked}"
+
+
 def test_the_predictors_would_see_a_tell(dev_split, test_split):
     """Mixing in distractors of other columns, as a careless benchmark would, is noticed."""
 
