@@ -104,13 +104,12 @@ def test_same_in_another_process_with_another_hash_seed():
         "print([mixture.draw(SOURCE, FEW, 5, n) for n in range(40)],"
         "mixture.schedule((0.5, 0.5), 5, 40))"
     )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.getcwd()}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    ).stdout
     expected = [mixture.draw(SOURCE, FEW, 5, n) for n in range(40)]
-    for hash_seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()}
-        printed = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        ).stdout
-        assert printed == f"{expected} {mixture.schedule((0.5, 0.5), 5, 40)}\n"
+    assert printed == f"{expected} {mixture.schedule((0.5, 0.5), 5, 40)}\n"
 
 
 def test_draws_are_pinned():
