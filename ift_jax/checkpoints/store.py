@@ -11,9 +11,10 @@ not exist; one whose files or names disagree with its seal is refused.
     <directory>/<step>/train/…         Orbax: optimizer state, where there is one
     <directory>/<step>/seal.json
 
-Over several processes the directory must be one that all see. Process 0 hashes and seals, in the
-background, reading back what was just written; a restore divides the checking among the
-processes. The hashes are of files, not arrays, so they hold whatever mesh reads them.
+Over several processes the directory must be one that all see, and all must call `save`, `wait`,
+`restore` and `close` alike. Process 0 alone hashes and seals, in the background, reading back what
+was just written; a restore divides the checking among the processes. The hashes are of files, not
+arrays, so they hold whatever mesh reads them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -35,6 +37,11 @@ from jax.experimental import multihost_utils
 
 SEAL = "seal.json"
 RUN = "run.json"
+
+# Orbax tells of each save in some thirty lines, through the logger that absl's scripts share.
+logging.getLogger("absl").addFilter(
+    lambda record: record.levelno >= logging.WARNING or "orbax" not in record.pathname
+)
 
 
 class StoreError(ValueError):
@@ -125,7 +132,7 @@ class Store:
         Raises:
             StoreError: this step exists, or an earlier save failed.
         """
-        self._wait()
+        self.wait()
         self._open_to_write()
         if step in self.steps():
             raise StoreError(
@@ -142,7 +149,7 @@ class Store:
         )
         self._pending = step, self._sealer.submit(self._seal, step, content)
         if wait:
-            self._wait()
+            self.wait()
 
     def check_errors(self) -> None:
         """Raises if a background save has failed; call it every step."""
@@ -152,7 +159,7 @@ class Store:
     def close(self) -> None:
         """Waits for the last save and raises if it failed."""
         try:
-            self._wait()
+            self.wait()
         finally:
             self._sealer.shutdown()
 
@@ -174,7 +181,7 @@ class Store:
             StoreError: no such step; a file is damaged; an array is missing, unknown, or of
                 another shape or dtype than asked for (nothing is cast).
         """
-        self._wait()
+        self.wait()
         path = self.directory / str(step)
         if step not in self.steps():
             raise StoreError(
@@ -213,8 +220,8 @@ class Store:
                 (self.directory / str(old) / SEAL).unlink()  # first, or half a step looks whole
                 shutil.rmtree(self.directory / str(old))
 
-    def _wait(self) -> None:
-        """Waits for the pending save on all processes; all must call it."""
+    def wait(self) -> None:
+        """Waits until the last save is sealed, on all processes, and raises if it failed."""
         self._finish()
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("checkpoint sealed")

@@ -85,7 +85,7 @@ def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Co
 # fmt: off
 SIZES = {
     "tiny": Config(
-        L=6, D=160, N=5, K=5, H=32, F=432, V=2048, max_length=1024, tied=True,
+        L=4, D=128, N=4, K=4, H=32, F=352, V=2048, max_length=1024,
     ),
     # LLaMA, 2302.13971 Table 2; F and norm_eps from Meta's params.json.
     "7b": _llama(32, 4096, 32, 11008),

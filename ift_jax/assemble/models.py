@@ -1,0 +1,230 @@
+"""Opens models, in whatever form they lie on disk.
+
+A *model directory* is what an import and a training run leave behind:
+
+    model.json        family, Config, tokenizer file, prompt format
+    tokenizer.model   or tokenizer.json
+    checkpoints/      Orbax, one folder a step
+
+Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from ift_jax import lookup, sharding, tokenizers
+from ift_jax.checkpoints import gguf, safetensors, transfer
+from ift_jax.checkpoints.store import Store
+from ift_jax.layers.functional import Functions, Params
+
+BUNDLED = Path(__file__).parent.parent / "assets" / "tiny"
+"""The tiny base model that comes with the package, in Hugging Face's layout."""
+
+MODEL_FILE = "model.json"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model, opened; its parameters are read by `load`.
+
+    Attributes:
+        functions: its family's functions at its size.
+        tokenizer: its own.
+        prompt_format: the form it was finetuned on, a name in `prompts.FORMATS`.
+        step: training steps behind its parameters; 0 for an import or random weights.
+        load: reads or makes the parameters, on the mesh it was opened for.
+    """
+
+    functions: Functions
+    tokenizer: tokenizers.Tokenizer
+    prompt_format: str
+    step: int
+    load: Callable[[], Params]
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A checkpoint in somebody else's format, opened but not read."""
+
+    family: ModuleType
+    config: Any
+    table: tuple[Any, ...]
+    source: Any
+    tokenizer: tokenizers.Tokenizer
+
+
+def open_model(
+    path: str | Path,
+    mesh: Mesh,
+    *,
+    step: int | None = None,
+    switches: Mapping[str, Any] | None = None,
+) -> Model:
+    """Opens a model in any form that the scripts take.
+
+    Args:
+        path: a model directory, a Hugging Face folder, a GGUF file, or 'bundled'.
+        mesh: where its parameters will go.
+        step: of a model directory, the checkpoint; None takes the newest.
+        switches: Config fields to change: dtypes, dropout, remat, scan.
+
+    Raises:
+        ValueError: nothing of that kind there, an unknown family, a config that the family
+            refuses, or a tokenizer larger than the embedding.
+    """
+    path = BUNDLED if str(path) == "bundled" else Path(path)
+    if (path / MODEL_FILE).is_file():
+        return _open_directory(path, mesh, step, switches or {})
+    published = open_published(path)
+    config = dataclasses.replace(published.config, **(switches or {}))
+    functions = Functions(published.family, config)
+    tokenizers.check_fits(published.tokenizer, config.V)
+    abstract = abstract_params(functions, mesh)
+
+    def load() -> Params:
+        return transfer.import_params(
+            published.source,
+            published.table,
+            config,
+            abstract,
+            place=lambda name, array: jax.device_put(array, abstract[name].sharding),
+        )
+
+    return Model(functions, published.tokenizer, "plain", 0, load)
+
+
+def open_published(path: str | Path) -> Published:
+    """Opens a folder in Hugging Face's layout, or a GGUF file.
+
+    Raises:
+        ValueError: neither; an unknown family; a config that the family refuses.
+    """
+    path = Path(path)
+    if path.is_file():
+        file = gguf.GGUF(path)
+        family = _family(str(file.metadata.get("general.architecture")), path)
+        config = family.from_gguf(file.metadata, file.tensors)
+        return Published(
+            family, config, family.gguf_table(config), file, tokenizers.from_gguf(file)
+        )
+    description = path / "config.json"
+    if not description.is_file():
+        raise ValueError(
+            f"{path}: neither a model directory ({MODEL_FILE}), nor a Hugging Face folder"
+            " (config.json), nor a GGUF file"
+        )
+    try:
+        published = json.loads(description.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{description} is not JSON: {error}") from error
+    family = _family(str(published.get("model_type")), description)
+    config = family.from_hf(published)
+    source = safetensors.open_model(path)
+    return Published(family, config, family.hf_table(config), source, tokenizers.load(path))
+
+
+def random_model(
+    spec: str,
+    tokenizer: str | Path,
+    mesh: Mesh,
+    *,
+    seed: int,
+    switches: Mapping[str, Any] | None = None,
+) -> Model:
+    """A model with random weights.
+
+    Args:
+        spec: 'FAMILY:SIZE', such as 'llama:tiny'.
+        tokenizer: a tokenizer's file or folder.
+        mesh: where its parameters are made.
+        seed: of the weights.
+        switches: Config fields to change.
+
+    Raises:
+        ValueError: no such family or size, or a tokenizer larger than the embedding.
+    """
+    functions = sized(spec, switches)
+    loaded = tokenizers.load(tokenizer)
+    tokenizers.check_fits(loaded, functions.config.V)
+    shardings = sharding.param_shardings(mesh, functions.letters, functions.abstract)
+    init = jax.jit(functions.init, out_shardings=shardings)
+    return Model(functions, loaded, "plain", 0, lambda: init(jax.random.key(seed)))
+
+
+def sized(spec: str, switches: Mapping[str, Any] | None = None) -> Functions:
+    """A family's functions at a published size, 'FAMILY:SIZE'.
+
+    Raises:
+        ValueError: no such family or size; lists those that exist.
+    """
+    name, _, size = spec.partition(":")
+    family = lookup.find("models", name, "Model")
+    if size not in family.SIZES:
+        raise ValueError(
+            f"model {spec!r}: the {name} family has no size {size!r}."
+            f"{lookup.suggest(size, list(family.SIZES))} There are: {', '.join(family.SIZES)}"
+        )
+    return Functions(family, dataclasses.replace(family.SIZES[size], **(switches or {})))
+
+
+def describe(directory: str | Path, model: Model) -> None:
+    """Writes the files that make a folder with checkpoints a model directory."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    model.tokenizer.save(directory)
+    description = {
+        "family": model.functions.family,
+        "config": dataclasses.asdict(model.functions.config),
+        "tokenizer": model.tokenizer.filename,
+        "prompt_format": model.prompt_format,
+    }
+    (directory / MODEL_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def abstract_params(functions: Functions, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shape, dtype and sharding of each parameter: what a checkpoint is restored into."""
+    shardings = sharding.param_shardings(mesh, functions.letters, functions.abstract)
+    return {
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=shardings[name])
+        for name, leaf in functions.abstract.items()
+    }
+
+
+def _open_directory(path: Path, mesh: Mesh, step: int | None, switches: Mapping[str, Any]) -> Model:
+    where = path / MODEL_FILE
+    try:
+        description = json.loads(where.read_text(encoding="utf-8"))
+        family = lookup.find("models", description["family"], "Model")
+        config = dataclasses.replace(family.Config(**description["config"]), **switches)
+        tokenizer = tokenizers.load(path / description["tokenizer"])
+        prompt_format = description["prompt_format"]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{where} does not describe a model: {error}") from error
+    functions = Functions(family, config)
+    tokenizers.check_fits(tokenizer, config.V)
+    found = Store(path / CHECKPOINTS).latest() if step is None else step
+    if found is None:
+        raise ValueError(f"{path / CHECKPOINTS} has no checkpoint; was its run stopped before one?")
+
+    def load() -> Params:
+        with Store(path / CHECKPOINTS) as store:
+            return store.restore(found, abstract_params(functions, mesh)).params
+
+    return Model(functions, tokenizer, prompt_format, found, load)
+
+
+def _family(name: str, where: Path) -> ModuleType:
+    try:
+        return lookup.find("models", name, "Model")
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None

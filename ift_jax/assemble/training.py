@@ -1,0 +1,233 @@
+"""A training run, from its config to its last checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from ift_jax import config as configs
+from ift_jax import metrics, sharding
+from ift_jax.assemble.models import (
+    CHECKPOINTS,
+    Model,
+    abstract_params,
+    describe,
+    open_model,
+    random_model,
+)
+from ift_jax.checkpoints.store import Store
+from ift_jax.data import dataset, rows
+from ift_jax.layers.dropout import Noise
+from ift_jax.tasks.mixture import Entry, Mixture
+from ift_jax.train.loop import train as run_loop
+from ift_jax.train.optim import OptimizerConfig, make_optimizer
+from ift_jax.train.state import TrainState, abstract_state, place, state_shardings
+from ift_jax.train.step import make_train_step
+
+SWITCHES = ("dropout", "remat", "scan", "param_dtype", "dtype")
+"""Fields of `config.model` that change a family's Config."""
+
+HOW_NOT_WHAT = ("mesh", "log_every", "checkpoint", "data.dir", "data.workers", "model.remat")
+"""Fields that a resumed run may change: they say how the same numbers are come by."""
+
+PROBED_ROWS = 256
+"""Rows packed to learn how many examples a row holds."""
+
+
+def train(config: ConfigDict, workdir: str | Path) -> Model:
+    """Trains as the config says, from the start or from the newest checkpoint in `workdir`.
+
+    Args:
+        config: see `ift_jax.config`.
+        workdir: becomes a model directory, with `metrics.jsonl` and TensorBoard events.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        ValueError: a bad config; a mesh that doesn't fit; a `workdir` of another config.
+        train.loop.Interrupted: asked to stop; saved.
+    """
+    configs.check(config)
+    workdir = Path(workdir)
+    mesh = sharding.make_mesh(config.mesh)
+    with jax.set_mesh(mesh), _store(config, workdir) as store:
+        base = open_base(config, mesh)
+        functions = base.functions
+        say(sharding.table(mesh, functions.letters, functions.abstract))
+        source, rows_per_step = build_rows(config, base, mesh)
+        say(dataset.table(source))
+
+        optimizer = make_optimizer(
+            OptimizerConfig(**config.optimizer), functions.letters, total_steps=config.steps
+        )
+        abstract = abstract_state(abstract_params(functions, mesh), optimizer)
+        shardings = state_shardings(
+            abstract, sharding.param_shardings(mesh, functions.letters, functions.abstract)
+        )
+        state = _restore(store, functions, optimizer, mesh)
+        if state is None:
+            state = place(lambda params: params, optimizer, shardings, base.load())
+            describe(workdir, dataclasses.replace(base, prompt_format=config.mixture.format))
+        else:
+            say(f"resuming {workdir} after step {int(state.step)}")
+
+        step = make_train_step(
+            functions,
+            optimizer,
+            micro_steps=config.batch.micro_steps,
+            seed=config.seed,
+            noise=Noise if config.model.dropout else None,
+            shardings=shardings,
+        )
+        start = int(state.step)
+        writer = metrics.Writer(workdir, resume_step=start)
+        state = run_loop(
+            step,
+            state,
+            _batches(source, rows_per_step, start, config, mesh),
+            stop_step=config.steps,
+            saver=_Saver(store),
+            writer=writer,
+            save_every=config.checkpoint.every,
+            log_every=config.log_every,
+            speed=metrics.Speed(
+                step_flops=3 * rows_per_step * functions.flops(source.length, source.length)
+            ),
+        )
+        writer.close()
+    return Model(
+        functions, base.tokenizer, config.mixture.format, config.steps, lambda: state.params
+    )
+
+
+def open_base(config: ConfigDict, mesh: Mesh) -> Model:
+    """The model that a config starts from: random weights for 'FAMILY:SIZE', else one on disk."""
+    switches = {name: config.model[name] for name in SWITCHES}
+    init = config.model.init
+    if ":" in init and not Path(init).exists():
+        if config.model.tokenizer is None:
+            raise ValueError(
+                f"config.model.init = {init!r} has random weights: name a tokenizer's file in"
+                " config.model.tokenizer"
+            )
+        return random_model(init, config.model.tokenizer, mesh, seed=config.seed, switches=switches)
+    return open_model(init, mesh, switches=switches)
+
+
+def read_mixture(config: ConfigDict) -> Mixture:
+    """The mixture of a config's plain values.
+
+    Raises:
+        ValueError: an entry with an unknown field.
+    """
+    entries = []
+    for number, fields in enumerate(config.mixture.entries):
+        try:
+            entries.append(Entry(**fields))
+        except TypeError as error:
+            raise ValueError(
+                f"config.mixture.entries[{number}] = {dict(fields)}: {error}; an entry has"
+                f" {', '.join(field.name for field in dataclasses.fields(Entry))}"
+            ) from None
+    return Mixture(tuple(entries), config.mixture.format, config.mixture.seed)
+
+
+def build_rows(config: ConfigDict, model: Model, mesh: Mesh) -> tuple[rows.RowSource, int]:
+    """The run's packed rows, and how many of them make a step."""
+
+    def build(count: int) -> rows.RowSource:
+        return dataset.build(
+            read_mixture(config),
+            model.tokenizer,
+            config.data.length,
+            data_directory(config),
+            count,
+            packing=config.data.packing,
+            context=model.functions.config.max_length,
+            vocab_size=model.functions.config.V,
+        )
+
+    micro_steps = config.batch.micro_steps
+    if config.batch.rows is not None:
+        rows_per_step = config.batch.rows
+        sharding.check_rows(mesh, rows_per_step // micro_steps)
+    else:
+        parts = mesh.shape["data"] * mesh.shape["fsdp"] * micro_steps
+        per_row = build(PROBED_ROWS).examples_per_row
+        rows_per_step = max(1, round(config.batch.examples / per_row / parts)) * parts
+        say(
+            f"{config.batch.examples} examples a step are {rows_per_step} rows of"
+            f" {per_row:.2f} examples each on average"
+        )
+    return build(config.steps * rows_per_step), rows_per_step
+
+
+def data_directory(config: ConfigDict) -> Path:
+    """Where prepared data are kept; any number of runs share it."""
+    return Path(config.data.dir) if config.data.dir else Path("runs") / "data"
+
+
+def say(text: str) -> None:
+    """Prints on process 0."""
+    if jax.process_index() == 0:
+        print(text, flush=True)
+
+
+def _store(config: ConfigDict, workdir: Path) -> Store:
+    identity: dict[str, Any] = {}
+    for key, value in configs.leaves(config):
+        if not any(key == how or key.startswith(f"{how}.") for how in HOW_NOT_WHAT):
+            identity[key] = value
+    return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
+
+
+def _restore(store: Store, functions: Any, optimizer: Any, mesh: Mesh) -> TrainState | None:
+    latest = store.latest()
+    if latest is None:
+        return None
+    params = abstract_params(functions, mesh)
+    abstract = abstract_state(
+        params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
+    )
+    restored = store.restore(latest, params, train=_beside(abstract))
+    return TrainState(params=restored.params, **restored.train)
+
+
+def _beside(state: TrainState) -> Mapping[str, Any]:
+    """What a checkpoint holds of the state beside the parameters."""
+    return {"step": state.step, "opt_state": state.opt_state, "skipped": state.skipped}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Saver:
+    """The store as the loop sees it."""
+
+    store: Store
+
+    def save(self, step: int, state: TrainState) -> None:
+        self.store.save(step, state.params, train=_beside(state), data={"next_step": step})
+
+    def check(self) -> None:
+        self.store.check_errors()
+
+    def wait(self) -> None:
+        self.store.wait()
+
+
+def _batches(
+    source: rows.RowSource, rows_per_step: int, start: int, config: ConfigDict, mesh: Mesh
+) -> Any:
+    """The batches from step `start` on, each on its devices."""
+    place_on = sharding.batch_sharding(mesh)
+    mine = rows.addressable_rows(place_on, rows_per_step, source.length)
+    for batch in rows.batches(
+        source, rows_per_step, start, config.steps, mine, workers=config.data.workers
+    ):
+        yield rows.to_device(batch, place_on, rows_per_step, mine)
