@@ -64,19 +64,20 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder / MANIFEST}: {error}; {_fix(folder)}") from None
+        raise ValueError(f"{folder / MANIFEST}: {error}; {fix(folder)}") from None
     for name, size in manifest["files"].items():
         file = folder / name
         seen = file.stat().st_size if file.exists() else None
         if seen != size:
             raise ValueError(
                 f"{file}: {'missing' if seen is None else f'{seen} bytes'}, the manifest says"
-                f" {size} bytes; {_fix(folder)}"
+                f" {size} bytes; {fix(folder)}"
             )
     return manifest
 
 
-def _fix(folder: Path) -> str:
+def fix(folder: Path) -> str:
+    """What to do about a damaged folder, for the end of an error message."""
     return f"delete the folder {folder} and run again: it is made anew"
 
 

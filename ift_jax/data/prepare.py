@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,8 +76,8 @@ def data_source(folder: Path) -> Sequence[dict[str, bytes]]:
         source = tfds.builder_from_directory(folder / manifest["dataset"]).as_data_source(SPLIT)
     if len(source) != manifest["rows"]:
         raise ValueError(
-            f"{folder}: {len(source)} rows, the manifest says {manifest['rows']}; delete the"
-            " folder and run again: it is made anew"
+            f"{folder}: {len(source)} rows, the manifest says {manifest['rows']};"
+            f" {cache.fix(folder)}"
         )
     return source
 
@@ -88,14 +89,16 @@ def read_rows(folder: Path) -> tuple[dict[str, str], ...]:
         ValueError: as `data_source`, or rows that are not those written.
     """
     source = data_source(folder)
-    rows = tuple(
-        {field: text.decode() for field, text in row.items()}
-        for row in source.__getitems__(range(len(source)))
-    )
-    if content_hash(rows) != (expected := cache.read(folder)["sha256"]):
+    try:
+        found = source.__getitems__(range(len(source)))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"{folder}: cannot be read: {error}; {cache.fix(folder)}") from None
+    rows = tuple({field: text.decode() for field, text in row.items()} for row in found)
+    seen, expected = content_hash(rows), cache.read(folder)["sha256"]
+    if seen != expected:
         raise ValueError(
-            f"{folder}: the rows' sha256 is {content_hash(rows)}, the manifest says {expected};"
-            " delete the folder and run again: it is made anew"
+            f"{folder}: the rows' sha256 is {seen}, the manifest says {expected};"
+            f" {cache.fix(folder)}"
         )
     return rows
 
@@ -112,7 +115,7 @@ def _fields(name: str, rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(rows[0])
 
 
-class _Rows(tfds.core.GeneratorBasedBuilder):
+class _Rows(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(self, rows, fields, licence, source, **kwargs):
@@ -142,17 +145,18 @@ class _Rows(tfds.core.GeneratorBasedBuilder):
 def _builder_class(name: str) -> type[_Rows]:
     """TFDS names a dataset by its builder's class."""
     plain = "".join(c if c.isalnum() else "_" for c in name.partition(":")[0].lower())
-    return type(_Rows)(plain, (_Rows,), {"name": plain})
+    return type(_Rows)(plain, (_Rows,), {"name": plain}, skip_registration=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS from drawing a progress bar, and logging, per task."""
+    """Keeps TFDS from logging, printing and drawing progress bars for every task."""
     logger = logging.getLogger("absl")
     level = logger.level
     tfds.disable_progress_bar()
     logger.setLevel(logging.WARNING)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.setLevel(level)

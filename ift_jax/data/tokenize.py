@@ -51,7 +51,13 @@ def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int],
             tokens += [specials[part.content] for part in known]
             trained += [part.trained for part in known]
             continue
-        ids, ends = tokenizer.encode_spans("".join(part.content for part in parts))
+        text = "".join(part.content for part in parts)
+        if len(parts) == 1:
+            ids = tokenizer.encode(text)
+            tokens += ids
+            trained += [parts[0].trained] * len(ids)
+            continue
+        ids, ends = tokenizer.encode_spans(text)
         borders = list(itertools.accumulate(len(part.content) for part in parts))
         tokens += ids
         trained += [parts[bisect.bisect_left(borders, end)].trained for end in ends]

@@ -1,0 +1,157 @@
+"""Tokens of an example, and what is trained, by hand; the store of a task's draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toy_tokenizer import ToyTokenizer
+
+from ift_jax.data import cache, tokenize
+from ift_jax.data.tokenize import Outcome, TokenStore
+from ift_jax.tasks.task import Example, Part, Special
+
+TOY = ToyTokenizer()
+SPACE = 332
+
+
+def test_pair_with_a_separator():
+    tokens, trained = tokenize.tokenize_example(Example.pair("ab", "cd"), TOY)
+    #                 BOS   ab   EOS   cd  EOS
+    assert tokens == [1, 101, 2, 123, 2]
+    assert trained == [False, False, False, True, True]
+
+
+def test_neighbouring_texts_are_tokenized_together():
+    example = Example.pair("ab c", "dab", separator=None)
+    tokens, trained = tokenize.tokenize_example(example, TOY)
+    # 'ab cdab' is ab, space, cd, ab: the token cd lies over the border and ends in the answer.
+    assert tokens == [1, 101, SPACE, 123, 101, 2]
+    assert trained == [False, False, False, True, True, True]
+
+
+def test_a_token_that_ends_at_the_border_is_of_the_first_part():
+    tokens, trained = tokenize.tokenize_example(Example.pair("ab", "cd", separator=None), TOY)
+    assert (tokens, trained) == ([1, 101, 123, 2], [False, False, True, True])
+
+
+def test_several_turns_and_empty_parts():
+    parts = (
+        ("ab", False),
+        ("", True),
+        ("c", True),
+        (Special.EOS, True),
+        ("ef", False),
+        ("g", True),
+    )
+    example = Example(tuple(Part(*part) for part in parts))
+    tokens, trained = tokenize.tokenize_example(example, TOY)
+    # 'abc' is ab, c; 'efg' is ef, g.
+    assert tokens == [101, 300 + ord("c"), 2, 145, 300 + ord("g")]
+    assert trained == [False, True, True, False, True]
+
+
+def test_plain_text_and_a_tokenizer_without_bos():
+    tokens, trained = tokenize.tokenize_example(Example.plain("ab"), ToyTokenizer(bos_id=None))
+    assert (tokens, trained) == ([101, 2], [True, True])
+
+
+def test_special_tokens_written_in_text_stay_text():
+    tokens, _ = tokenize.tokenize_example(Example.plain("</s>"), TOY)
+    assert tokens.count(TOY.eos_id) == 1
+
+
+def test_shorten_cuts_the_front_of_the_input_alone():
+    tokens, trained = tokenize.tokenize_example(Example.pair("abcdef", "gh"), TOY)
+    assert tokens == [1, 101, 123, 145, 2, 167, 2]
+    assert tokenize.shorten(tokens, trained, 7, TOY) == (tokens, trained)
+    assert tokenize.shorten(tokens, trained, 5, TOY) == (
+        [1, 145, 2, 167, 2],
+        [False, False, False, True, True],
+    )
+    assert tokenize.shorten(tokens, trained, 4, TOY) is None
+    assert tokens == [1, 101, 123, 145, 2, 167, 2]
+
+
+def test_shorten_never_cuts_what_is_trained():
+    tokens, trained = tokenize.tokenize_example(Example.plain("abcdef"), TOY)
+    assert tokenize.shorten(tokens, trained, len(tokens) - 1, TOY) is None
+
+
+def candidates(number):
+    """Draw n: three exemplars of 2·(n mod 4) letters, each next candidate with one fewer."""
+    for exemplars in (3, 2, 1, 0):
+        yield Example.pair("ab" * (number % 4) * exemplars + "cd", "ef")
+
+
+def extend(folder, count, most=100, of=candidates, tokenizer=TOY):
+    tokenize.extend(folder, count, of, tokenizer, most, {"task": "toy"})
+    return TokenStore(folder)
+
+
+def test_store_gives_back_each_draw(tmp_path):
+    store = extend(tmp_path / "s", 300)
+    for draw in (0, 1, 2, 3, 255, 256, 299):
+        expected, flags = tokenize.tokenize_example(next(candidates(draw)), TOY)
+        tokens, trained = store.example(draw)
+        np.testing.assert_array_equal(tokens, expected)
+        np.testing.assert_array_equal(trained, flags)
+        assert (tokens.dtype, trained.dtype) == (np.int32, np.bool_)
+    # BOS, input, EOS, ef, EOS; an input of cd and 0, 3, 6 or 9 pairs before it.
+    assert store.lengths(300).tolist() == [5, 8, 11, 14] * 75
+    assert store.targets(300).tolist() == [2] * 300
+    assert store.largest_id() == 145
+
+
+def test_store_grows_without_changing(tmp_path):
+    folder = tmp_path / "s"
+    extend(folder, 10)
+    before = (folder / "00" / cache.MANIFEST).stat().st_mtime_ns
+    store = extend(folder, 600)
+    assert (folder / "00" / cache.MANIFEST).stat().st_mtime_ns == before
+    assert sorted(path.name for path in folder.glob("[0-9]*")) == ["00", "01", "02"]
+    assert len(store.lengths(600)) == 600
+
+
+def test_shards_cover_every_draw_once():
+    covered = [draw for shard in range(4) for draw in tokenize.shard_range(shard)]
+    assert covered == list(range(2048))
+    for draw in (0, 255, 256, 511, 512, 1023, 1024, 2047):
+        assert draw in tokenize.shard_range(tokenize.shard_of(draw))
+
+
+def test_too_long_drops_exemplars_first_then_cuts_then_gives_up(tmp_path):
+    store = extend(tmp_path / "few", 4, most=9)
+    assert store.lengths(4).tolist() == [5, 8, 9, 8]  # 0×3, 1×3, 2×2 and 3×1 pairs fit
+    assert store.outcomes(4).tolist() == [0, 0, Outcome.FEWER_SHOTS, Outcome.FEWER_SHOTS]
+
+    def long_input(number):
+        yield Example.pair("ab" * 9, "ef") if number % 2 else Example.pair("ab", "ef" * number)
+
+    store = extend(tmp_path / "long", 8, most=8, of=long_input)
+    assert store.outcomes(8)[1] == Outcome.CUT
+    assert store.example(1)[0].tolist() == [1, 101, 101, 101, 101, 2, 145, 2]
+    assert store.outcomes(8)[6] == Outcome.DROPPED
+    assert store.example(6)[0].tolist() == []
+    assert store.lengths(8)[6] == 0
+    assert store.outcomes(8)[4] == Outcome.WHOLE  # exactly 8 tokens
+
+
+def test_nothing_that_fits_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"'toy': none of the draws .* fits in 4 tokens"):
+        extend(tmp_path / "s", 1, most=4)
+    assert not (tmp_path / "s" / "00").exists()
+
+
+def test_nothing_trained_is_no_example(tmp_path):
+    def untrained_half(number):
+        yield Example((Part("abcd", number % 2 == 0),))
+
+    store = extend(tmp_path / "s", 4, of=untrained_half)
+    assert store.outcomes(4).tolist() == [0, Outcome.DROPPED, 0, Outcome.DROPPED]
+
+
+def test_token_id_outside_the_vocabulary(tmp_path):
+    small = ToyTokenizer()
+    small.vocab_size = 145
+    with pytest.raises(ValueError, match=r"'toy': token ids run from 1 to 145.*vocabulary of 145"):
+        extend(tmp_path / "s", 1, tokenizer=small)
