@@ -113,9 +113,7 @@ def facts(subject: str) -> tuple[Fact, ...]:
     return tuple(
         fact
         for fact in mixture_facts(subject)
-        if not any(
-            _has(fact, held_out.entity) and _has(fact, held_out.value) for held_out in _held_out()
-        )
+        if not any(entity in (own := _words(fact)) and value in own for entity, value in _told())
     )
 
 
@@ -159,7 +157,14 @@ def pick(options: Sequence[T], *key: object) -> T:
 
 def shuffled(items: Iterable[T], *key: object) -> list[T]:
     """The items in an order that depends on the key and on each item's text."""
-    return sorted(items, key=lambda item: integer(0, 2**64 - 1, *key, item))
+    salted = hashlib.blake2b(repr(key).encode(), digest_size=8)
+
+    def rank(item: T) -> bytes:
+        digest = salted.copy()
+        digest.update(repr(item).encode())
+        return digest.digest()
+
+    return sorted(items, key=rank)
 
 
 def train_only(split: str, task: str) -> None:
@@ -169,15 +174,18 @@ def train_only(split: str, task: str) -> None:
 
 
 @functools.cache
-def _held_out() -> tuple[Fact, ...]:
-    return tuple(fact for subject in SUBJECTS for fact in held_out_facts(subject))
-
-
-def _has(fact: Fact, name: str) -> bool:
-    """Whether the fact's entity or value has all words of the name, in order."""
-    return any(f" {_words(name)} " in f" {_words(own)} " for own in (fact.entity, fact.value))
+def _told() -> tuple[tuple[str, str], ...]:
+    """The words of each held-out fact's entity and value."""
+    held_out = (fact for subject in SUBJECTS for fact in held_out_facts(subject))
+    return tuple((_spaced(fact.entity), _spaced(fact.value)) for fact in held_out)
 
 
 @functools.cache
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
+def _words(fact: Fact) -> str:
+    return f"{_spaced(fact.entity)}|{_spaced(fact.value)}"
+
+
+def _spaced(text: str) -> str:
+    """The words with a space on either side of each, so that `in` finds whole words only."""
+    words = " ".join(re.findall(r"\w+", text.lower()))
+    return f" {words} "
