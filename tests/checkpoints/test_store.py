@@ -177,6 +177,16 @@ def test_every_flipped_bit_is_noticed(saved):
         assert_same(store.restore(1, abstract(params)).params, params)
 
 
+def test_an_edited_seal_is_noticed(saved):
+    directory, params = saved
+    seal = directory / "1" / SEAL
+    text = seal.read_text()
+    assert text.count('"row": 8') == 1
+    seal.write_text(text.replace('"row": 8', '"row": 9'))
+    with Store(directory) as store, pytest.raises(StoreError, match="its hash differs"):
+        store.restore(1, abstract(params))
+
+
 def test_a_lost_file_is_noticed(saved):
     directory, params = saved
     lost = next(path for path in (directory / "1" / "params" / "d").iterdir())

@@ -205,6 +205,16 @@ def test_alias_must_be_bit_equal():
         load(arrays)
 
 
+def test_alias_of_a_layer_is_compared_with_that_layer():
+    table = (*TABLE, alias("h.{L}.again", "h.{L}.q"))
+    arrays = toy_file()
+    arrays |= {f"h.{i}.again": arrays[f"h.{i}.q"] for i in range(2)}
+    assert load(arrays, table).keys() == ABSTRACT.keys()
+    arrays["h.1.again"] = arrays["h.0.q"]
+    with pytest.raises(TransferError, match=r"h.1.again must equal h.1.q"):
+        load(arrays, table)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, BF16])
 def test_derived_is_checked_and_dropped(dtype):
     # 100^0, 100^(-1/3), 100^(-2/3)
