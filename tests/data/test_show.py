@@ -1,0 +1,35 @@
+"""Rows as text, by hand."""
+
+from __future__ import annotations
+
+import json
+
+from toy_tokenizer import ToyTokenizer
+
+from ift_jax.data import dataset, show
+from ift_jax.tasks.mixture import Entry, Mixture
+
+
+def rows_of(tmp_path, format):
+    (tmp_path / "t.json").write_text(
+        json.dumps([{"instruction": "abc", "input": "", "output": "efé"}])
+    )
+    mixture = Mixture((Entry(f"alpaca:{tmp_path / 't.json'}"),), format, seed=0)
+    return dataset.build(mixture, ToyTokenizer(), 15, tmp_path, 1)
+
+
+def test_what_is_trained_is_marked(tmp_path):
+    source = rows_of(tmp_path, "flan")
+    name = source.tasks[0]
+    assert show.show_row(source, 0, ToyTokenizer()).splitlines() == [
+        "═══ row 0: 12 of 15 slots filled",
+        f"─── example 1: {name}, draw 0; slots 0 to 5, 3 of 6 targets trained",
+        "<bos>abc<eos>⟦efé<eos>⟧",
+        f"─── example 2: {name}, draw 1; slots 6 to 11, 3 of 6 targets trained",
+        "<bos>abc<eos>⟦efé<eos>⟧",
+    ]
+
+
+def test_a_border_within_text(tmp_path):
+    shown = show.show_row(rows_of(tmp_path, "plain"), 0, ToyTokenizer(), marks=("[", "]"))
+    assert "<bos>abc[ efé<eos>]" in shown
