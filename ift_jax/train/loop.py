@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Protocol
 
@@ -15,17 +15,17 @@ from ift_jax.metrics import Progress, Speed, Writer
 from ift_jax.train.state import TrainState
 
 
-class Saver(Protocol):
-    """What the loop needs of a checkpoint store."""
+class Store(Protocol):
+    """What the loop needs of `checkpoints.store.Store`."""
 
-    def save(self, step: int, state: TrainState) -> None:
-        """Starts saving; has copied the state when it returns, as the next step consumes it."""
+    def save(self, step: int, params: Any, *, train: Any, data: Mapping[str, Any]) -> None:
+        """Starts saving; has copied the arrays when it returns, as the next step consumes them."""
 
-    def check(self) -> None:
-        """Raises the error of an earlier save that failed in the background."""
+    def check_errors(self) -> None:
+        """Raises if a save in the background has failed."""
 
     def wait(self) -> None:
-        """Returns when every save is complete on disk, or raises."""
+        """Returns when the last save is complete on disk, or raises."""
 
 
 class Interrupted(SystemExit):
@@ -45,7 +45,7 @@ def train(
     batches: Iterator[Batch],
     *,
     stop_step: int,
-    saver: Saver,
+    store: Store,
     writer: Writer,
     save_every: int | None = None,
     log_every: int = 1,
@@ -64,8 +64,8 @@ def train(
         state: new or restored; consumed.
         batches: the batch of step `state.step`, then the following ones, on their devices.
         stop_step: steps in all, those before a resume included.
-        saver: saves every `save_every` steps, at the end, and when interrupted; asked for errors
-            of background saves after every step.
+        store: given the state every `save_every` steps, at the end, and when interrupted, with the
+            data position `{"next_row": …}`; asked for errors of earlier saves after every step.
         writer: given a record every `log_every` steps, at the last step, and after evaluations.
         save_every: None saves at the end only.
         log_every: steps between records, and readings of the console.
@@ -104,6 +104,12 @@ def train(
             writer.write(step, values)
             progress.show(step, values)
 
+    def save() -> None:
+        nonlocal saved
+        next_row = step * batch.tokens_BT.shape[0]
+        store.save(step, state.params, train=state.training, data={"next_row": next_row})
+        saved = step
+
     pending: tuple[int, dict[str, jax.Array]] | None = None
     with _asked_to_stop() as asked, closing(progress):
         while step < stop_step and not asked:
@@ -118,10 +124,9 @@ def train(
             if pending is not None:
                 log(*pending)
             pending = (step, metrics)
-            saver.check()
+            store.check_errors()
             if save_every and step % save_every == 0:
-                saver.save(step, state)
-                saved = step
+                save()
             if evaluate is not None and evaluate_every and step % evaluate_every == 0:
                 log(*pending)
                 pending = None
@@ -130,8 +135,8 @@ def train(
         if pending is not None:
             log(*pending)
         if saved != step:
-            saver.save(step, state)
-        saver.wait()
+            save()
+        store.wait()
         if asked and step < stop_step:
             name = signal.Signals(asked[0]).name
             progress.say(

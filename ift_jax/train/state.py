@@ -31,6 +31,14 @@ class TrainState:
     opt_state: Any
     skipped: Any
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """All but the parameters, which a checkpoint keeps apart.
+
+        With them it makes the state again: `TrainState(params=params, **training)`.
+        """
+        return {"step": self.step, "opt_state": self.opt_state, "skipped": self.skipped}
+
 
 def new_state(params: dict[str, jax.Array], optimizer: Optimizer) -> TrainState:
     """The state before the first step. Traceable; use `place` to build it on a mesh."""

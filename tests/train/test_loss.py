@@ -109,6 +109,4 @@ def test_packed_loss_and_gradients_equal_unpacked(make_functions, make_batch, pa
     for name in grads:
         scale = np.abs(grads[name]).max()
         assert scale > 0
-        np.testing.assert_allclose(
-            grads[name], other_grads[name], atol=2e-5 * scale, err_msg=name
-        )
+        np.testing.assert_allclose(grads[name], other_grads[name], atol=2e-5 * scale, err_msg=name)

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ift_jax import metrics
+from ift_jax.checkpoints.store import Store
+from ift_jax.dims import Batch
+from ift_jax.train.loop import Interrupted, train
+from ift_jax.train.optim import OptimizerConfig, make_optimizer
+from ift_jax.train.state import TrainState, abstract_state, new_state
+from ift_jax.train.step import make_train_step
+
+V, D = 11, 8
+
+
+LETTERS = {"embed.w": "V D", "head.w": "D V"}
+ABSTRACT = {
+    "embed.w": jax.ShapeDtypeStruct((V, D), "float32"),
+    "head.w": jax.ShapeDtypeStruct((D, V), "float32"),
+}
+
+
+class Bigram:
+    """The smallest family: the next token from this one."""
+
+    def hidden(self, params, batch, noise):
+        return params["embed.w"][batch.tokens_BT]
+
+    def unembed(self, params, x):
+        return x @ params["head.w"]
+
+
+def batches(start: int):
+    """The batches from a step on: a pure function of the step."""
+    step = start
+    while True:
+        tokens_BT = np.random.default_rng(step).integers(0, V, (4, 6)).astype(np.int32)
+        ones_BT = np.ones((4, 6), np.int32)
+        yield jax.device_put(
+            Batch(tokens_BT, ones_BT, ones_BT, (tokens_BT * 2 + 1) % V, np.float32(ones_BT))
+        )
+        step += 1
+
+
+def setup():
+    config = OptimizerConfig(lr=0.05, schedule="cosine", warmup_ratio=0.1)
+    optimizer = make_optimizer(config, LETTERS, total_steps=20)
+    rng = np.random.default_rng(0)
+    params = {name: jnp.float32(rng.normal(size=leaf.shape)) for name, leaf in ABSTRACT.items()}
+    return make_train_step(Bigram(), optimizer), new_state(params, optimizer), optimizer
+
+
+def restored(store: Store, optimizer) -> TrainState:
+    abstract = abstract_state(ABSTRACT, optimizer)
+    found = store.restore(store.latest(), abstract.params, train=abstract.training)
+    return TrainState(params=found.params, **found.train)
+
+
+def progress(stop_step: int, start: int = 0) -> metrics.Progress:
+    return metrics.Progress(start=start, stop=stop_step, stream=io.StringIO())
+
+
+def test_logs_saves_and_evaluates_on_time(tmp_path):
+    step_fn, state, optimizer = setup()
+    store, writer = Store(tmp_path / "checkpoints"), metrics.Writer(tmp_path)
+    evaluated = []
+
+    def evaluate(state):
+        evaluated.append(int(state.step))
+        return {"eval/accuracy": 0.5}
+
+    state = train(
+        step_fn,
+        state,
+        batches(0),
+        stop_step=10,
+        store=store,
+        writer=writer,
+        save_every=4,
+        log_every=3,
+        evaluate=evaluate,
+        evaluate_every=5,
+        progress=progress(10),
+    )
+    writer.close()
+    assert state.step == 10
+    assert store.steps() == [4, 8, 10]
+    assert evaluated == [5, 10]
+    records = metrics.read(tmp_path / "metrics.jsonl")
+    trained = [record for record in records if "loss" in record]
+    assert [record["step"] for record in trained] == [3, 6, 9, 10]
+    assert [r["step"] for r in records if "eval/accuracy" in r] == [5, 10]
+    assert trained[-1]["loss"] < trained[0]["loss"]
+    assert trained[0]["tokens"] == 24 and trained[0]["token_share"] == 1
+    assert {"tokens_per_second", "step_seconds", "input_wait_share"} <= trained[-1].keys()
+    found = store.restore(10, abstract_state(ABSTRACT, optimizer).params)
+    assert found.data == {"next_row": 40}
+
+
+def test_resuming_repeats_the_uninterrupted_run_bit_for_bit(tmp_path):
+    def run(folder, until, state=None):
+        step_fn, fresh, optimizer = setup()
+        store = Store(tmp_path / folder / "checkpoints")
+        state = fresh if state is None else state
+        start = int(state.step)
+        writer = metrics.Writer(tmp_path / folder, resume_step=start)
+        state = train(
+            step_fn,
+            state,
+            batches(start),
+            stop_step=until,
+            store=store,
+            writer=writer,
+            progress=progress(until, start),
+        )
+        writer.close()
+        return state, restored(store, optimizer)
+
+    straight, _ = run("straight", 12)
+    _, saved = run("stopped", 5)
+    _, saved = run("stopped", 6, saved)
+    assert saved.step == 6
+    resumed, _ = run("stopped", 12, saved)
+    for one, other in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+    losses = [
+        [(r["step"], r["loss"]) for r in metrics.read(tmp_path / folder / "metrics.jsonl")]
+        for folder in ("straight", "stopped")
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) == 12
+
+
+class NullStore:
+    def save(self, step, params, *, train, data):
+        pass
+
+    def check_errors(self):
+        pass
+
+    def wait(self):
+        pass
+
+
+def test_reads_a_step_only_after_the_next_is_started(tmp_path):
+    """Or the device would stand idle while numbers are printed."""
+    events = []
+    step_fn, state, _ = setup()
+
+    class Writer:
+        def write(self, step, values):
+            events.append(f"log {step}")
+
+    def noted(state, batch):
+        events.append("start")
+        return step_fn(state, batch)
+
+    train(
+        noted,
+        state,
+        batches(0),
+        stop_step=3,
+        store=NullStore(),
+        writer=Writer(),
+        progress=progress(3),
+    )
+    assert events == ["start", "start", "log 1", "start", "log 2", "log 3"]
+
+
+def test_a_failed_save_stops_the_run_at_the_next_step(tmp_path):
+    class Full(NullStore):
+        failed = False
+
+        def save(self, step, params, *, train, data):
+            self.failed = True
+
+        def check_errors(self):
+            if self.failed:
+                raise ValueError("step 2 was not saved: no space left")
+
+    step_fn, state, _ = setup()
+    seen = []
+
+    def counted(state, batch):
+        seen.append(1)
+        return step_fn(state, batch)
+
+    with pytest.raises(ValueError, match="step 2 was not saved"):
+        train(
+            counted,
+            state,
+            batches(0),
+            stop_step=9,
+            store=Full(),
+            writer=metrics.Writer(tmp_path),
+            save_every=2,
+            progress=progress(9),
+        )
+    assert len(seen) == 3
+
+
+def test_a_skipped_step_is_told(tmp_path):
+    step_fn, state, _ = setup()
+    shown = io.StringIO()
+
+    def one_bad():
+        for step, batch in enumerate(batches(0)):
+            scale = jnp.inf if step == 1 else 1.0
+            yield dataclasses.replace(batch, weights_BT=batch.weights_BT * scale)
+
+    train(
+        step_fn,
+        state,
+        one_bad(),
+        stop_step=3,
+        store=NullStore(),
+        writer=metrics.Writer(tmp_path),
+        progress=metrics.Progress(start=0, stop=3, stream=shown),
+    )
+    assert "step 2: loss or gradient is not finite" in shown.getvalue()
+
+
+def test_host_arrays_in_the_step_are_refused(tmp_path):
+    step_fn, state, _ = setup()
+    on_host = (jax.tree.map(np.asarray, batch) for batch in batches(0))
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        train(
+            step_fn,
+            state,
+            on_host,
+            stop_step=2,
+            store=NullStore(),
+            writer=metrics.Writer(tmp_path),
+            progress=progress(2),
+        )
+
+
+def test_batches_that_end_early(tmp_path):
+    step_fn, state, _ = setup()
+    first = next(batches(0))
+    with pytest.raises(ValueError, match="batches end at step 1, expected 5 steps"):
+        train(
+            step_fn,
+            state,
+            iter([first]),
+            stop_step=5,
+            store=NullStore(),
+            writer=metrics.Writer(tmp_path),
+            progress=progress(5),
+        )
+
+
+def test_a_state_past_the_last_step(tmp_path):
+    step_fn, state, _ = setup()
+    state, _ = step_fn(state, next(batches(0)))
+    with pytest.raises(ValueError, match="at step 1, past the last step asked for, 0"):
+        train(
+            step_fn,
+            state,
+            batches(1),
+            stop_step=0,
+            store=NullStore(),
+            writer=metrics.Writer(tmp_path),
+        )
+
+
+def slow_run(directory: str) -> None:
+    """What the subprocess below does."""
+    step_fn, state, _ = setup()
+
+    def slowly(state, batch):
+        time.sleep(0.02)
+        return step_fn(state, batch)
+
+    with Store(directory) as store:
+        train(
+            slowly,
+            state,
+            batches(0),
+            stop_step=100_000,
+            store=store,
+            writer=metrics.Writer(directory),
+        )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_cleanly(tmp_path, number):
+    path = os.pathsep.join([os.getcwd(), os.path.dirname(__file__)])
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import test_loop; test_loop.slow_run({str(tmp_path)!r})"],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        log = tmp_path / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not (log.exists() and len(metrics.read(log)) >= 3):
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 0, errors
+    told = re.search(rf"{number.name}: finished and saved step (\d+) of 100000", errors)
+    assert told, errors
+    _, _, optimizer = setup()
+    state = restored(Store(tmp_path), optimizer)
+    assert state.step == int(told[1]) == metrics.read(log)[-1]["step"]
+
+
+def test_a_script_may_catch_the_interruption_and_handlers_are_put_back(tmp_path):
+    step_fn, state, _ = setup()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def and_signal(state, batch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step_fn(state, batch)
+
+    with pytest.raises(Interrupted) as caught:
+        train(
+            and_signal,
+            state,
+            batches(0),
+            stop_step=5,
+            store=NullStore(),
+            writer=metrics.Writer(tmp_path),
+            progress=progress(5),
+        )
+    assert (caught.value.step, caught.value.code) == (1, 0)
+    assert signal.getsignal(signal.SIGTERM) is before
