@@ -35,6 +35,13 @@ LOGIT_BYTES = 1 << 28
 """A batch's float32 logits stay below this, if one row's do."""
 
 
+SCORE_FLOPS = 1000
+"""Mask and softmax of one attention score take about as long as so many operations in a matmul.
+
+They are bound by memory, and cost small models with long rows more than their matmuls do.
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """The token sequences whose endings are to be scored together.
@@ -145,7 +152,7 @@ class Scorer:
         sums = [np.zeros(len(each.sequences)) for each in requests]
         counts = [np.zeros(len(each.sequences), int) for each in requests]
         greedy = [np.ones(len(each.sequences), bool) for each in requests]
-        rows = plan(requests, lambda T: self._functions.flops(T, 0), self._row_tokens)
+        rows = plan(requests, self._cost, self._row_tokens)
         done = 0
         for batch_rows, B, T, X in self._batches(rows):
             logp_BX, best_BX = self._run(params, batch_rows, B, T, X)
@@ -167,6 +174,11 @@ class Scorer:
             Score(tuple(s.tolist()), tuple(n.tolist()), tuple(g.tolist()))
             for s, n, g in zip(sums, counts, greedy, strict=True)
         ]
+
+    def _cost(self, T: int) -> int:
+        """Time of a row's forward pass, in matmul operations."""
+        config = self._functions.config
+        return self._functions.flops(T, 0) + SCORE_FLOPS * config.L * config.N * T * T
 
     def _batches(self, rows: Sequence[Row]):
         """Groups rows into few static shapes; yields (rows, B, T, X), with at most B rows."""
@@ -265,7 +277,7 @@ def plan(requests: Sequence[Request], cost: Callable[[int], float], row_tokens: 
 
     Args:
         requests: what to score; only neighbours are joined.
-        cost: of a row of so many tokens, such as its FLOPs: attention makes long rows dearer, a
+        cost: of a row of so many tokens, such as its time: attention makes long rows dearer, a
             shared prefix makes joined ones shorter.
         row_tokens: no rows are joined beyond this length.
     """

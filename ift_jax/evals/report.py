@@ -191,6 +191,30 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The averages of one evaluation, as Markdown under a line that says what was asked how."""
+    letter = summary["majority_letter"]
+    lines = [
+        f"{summary['label']} questions, protocol {summary['protocol']['name']},"
+        f" {summary['shots']} shots, prompt format {summary['prompt_format']}; most frequent"
+        f" choice {letter['letter']} in {percent(letter['share'])}",
+        "",
+        "| | questions | accuracy | 95% interval |",
+        "|---|---:|---:|---:|",
+    ]
+    shown = {
+        "all questions (micro)": summary["micro"],
+        "mean over subjects (macro)": summary["macro"],
+        **summary["categories"],
+        **summary["subjects"],
+    }
+    for name, each in shown.items():
+        low, high = map(percent, each["interval"])
+        cells = f"{each['n_questions']:,}", percent(each["accuracy"]), f"{low} … {high}"
+        lines.append(_row(name.replace("_", " "), *cells))
+    return "\n".join(lines)
+
+
 def table(comparisons: Mapping[str, Mapping[str, Any]]) -> str:
     """Comparisons by name as a Markdown table; what `compare` gives."""
     lines = [

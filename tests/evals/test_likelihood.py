@@ -194,7 +194,7 @@ def test_one_compilation_a_bucket():
     scorer = Scorer(functions, batch_tokens=128)
     requests = random_requests(7, 40, 64)
     scorer.score(functions.init(), requests)
-    rows = plan(requests, lambda T: functions.flops(T, 0), likelihood.ROW_TOKENS)
+    rows = plan(requests, scorer._cost, likelihood.ROW_TOKENS)
     assert scorer._jitted._cache_size() == len({bucket(len(row.tokens), 32) for row in rows})
 
 
@@ -203,3 +203,21 @@ def test_buckets():
     assert common_prefix([(1, 2, 3), (1, 2), (1, 2, 4)]) == (1, 2)
     assert common_prefix([(1, 2)]) == (1, 2)
     assert common_prefix([(1,), (2,)]) == ()
+
+
+def test_letters_of_a_sentencepiece_model_are_located_in_context(tmp_path):
+    """LLaMA's own model splits ' A' so; apart from its prompt, 'A' would get a dummy space."""
+    from ift_jax import tokenizers
+
+    texts = ["Answer: Apple Answer: Axe Answer: Bee Answer: Boat fiZ"] * 20
+    tokenizer = tokenizers.train_sentencepiece(texts, 290, tmp_path / "tokenizer.model")
+    each = request(tokenizer, "A. no\nAnswer:", [" A", " B", " Z"])
+    pieces = tokenizer._model
+    answers = [
+        pieces.id_to_piece(list(s[start:]))
+        for s, start in zip(each.sequences, each.starts, strict=True)
+    ]
+    assert answers == [["▁A"], ["▁B"], ["▁", "Z"]]
+    prompt = (tokenizer.bos_id, *tokenizer.encode("A. no\nAnswer:"))
+    for sequence, start in zip(each.sequences, each.starts, strict=True):
+        assert sequence[:start] == prompt

@@ -15,6 +15,8 @@ from ift_jax.layers.attention import visible
 class Config:
     V: int = 64
     D: int = 5
+    L: int = 1
+    N: int = 1
     max_length: int = 256
 
 
