@@ -20,7 +20,7 @@ ALLOWED = {
     "layers": {"sharding"},
     "checkpoints": {"sharding"},
     "models": {"layers", "checkpoints.names", "sharding"},
-    "tokenizers": {"checkpoints.gguf"},
+    "tokenizers": {"checkpoints.gguf", "checkpoints.gguf_tokenizer"},
     "tasks": set(),
     "data": {"tasks", "tokenizers", "sharding"},
     "generate": {"sharding", "tokenizers"},

@@ -191,6 +191,33 @@ def describe(directory: str | Path, model: Model) -> None:
     (directory / MODEL_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
+def export_model(model: Model, directory: str | Path, dtype: str | None = None) -> transfer.Export:
+    """Writes a model in Hugging Face's layout: config.json, tokenizer and safetensors.
+
+    Args:
+        model: what to write.
+        directory: must hold no weights yet.
+        dtype: 'float32' or 'bfloat16'; None writes what the model holds, so nothing is rounded.
+
+    Returns:
+        What was written.
+    """
+    directory = Path(directory)
+    functions, tokenizer = model.functions, model.tokenizer
+    family = lookup.find("models", functions.family)
+    dtype = dtype or functions.config.param_dtype
+    tensors = transfer.export_tensors(
+        model.load(), family.hf_table(functions.config), functions.config, dtype
+    )
+    safetensors.write_model(directory, tensors)
+    tokenizer.save(directory)
+    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
+    published = family.to_hf(functions.config) | ids | {"torch_dtype": dtype}
+    text = json.dumps(published, indent=2)
+    (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+    return tensors
+
+
 def abstract_params(functions: Functions, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     """Shape, dtype and sharding of each parameter: what a checkpoint is restored into."""
     shardings = sharding.param_shardings(mesh, functions.letters, functions.abstract)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
             state,
             _batches(source, rows_per_step, start, config, mesh),
             stop_step=config.steps,
-            saver=_Saver(store),
+            store=store,
             writer=writer,
             save_every=config.checkpoint.every,
             log_every=config.log_every,
@@ -196,29 +195,8 @@ def _restore(store: Store, functions: Any, optimizer: Any, mesh: Mesh) -> TrainS
     abstract = abstract_state(
         params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
     )
-    restored = store.restore(latest, params, train=_beside(abstract))
+    restored = store.restore(latest, params, train=abstract.training)
     return TrainState(params=restored.params, **restored.train)
-
-
-def _beside(state: TrainState) -> Mapping[str, Any]:
-    """What a checkpoint holds of the state beside the parameters."""
-    return {"step": state.step, "opt_state": state.opt_state, "skipped": state.skipped}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Saver:
-    """The store as the loop sees it."""
-
-    store: Store
-
-    def save(self, step: int, state: TrainState) -> None:
-        self.store.save(step, state.params, train=_beside(state), data={"next_step": step})
-
-    def check(self) -> None:
-        self.store.check_errors()
-
-    def wait(self) -> None:
-        self.store.wait()
 
 
 def _batches(

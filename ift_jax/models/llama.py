@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ift_jax.checkpoints.names import derived, tensor
+from ift_jax.checkpoints.names import alias, derived, tensor
 from ift_jax.dims import Batch
 from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
@@ -254,7 +254,9 @@ def hf_table(config: Config) -> tuple[Any, ...]:
         tensor(block + "mlp.down_proj.weight", "layers.down.w", "D F -> F D"),
         derived(block + "self_attn.rotary_emb.inv_freq", _inverse_frequencies),
         tensor("model.norm.weight", "norm.scale", "D -> D"),
-        *(() if config.tied else (tensor("lm_head.weight", "head.w", "V D -> D V"),)),
+        alias("lm_head.weight", "model.embed_tokens.weight")
+        if config.tied
+        else tensor("lm_head.weight", "head.w", "V D -> D V"),
     )
 
 
