@@ -155,3 +155,14 @@ def test_token_id_outside_the_vocabulary(tmp_path):
     small.vocab_size = 145
     with pytest.raises(ValueError, match=r"'toy': token ids run from 1 to 145.*vocabulary of 145"):
         extend(tmp_path / "s", 1, tokenizer=small)
+
+
+def test_the_first_token_is_nobodys_target(tmp_path):
+    store = extend(
+        tmp_path / "s",
+        1,
+        of=lambda number: iter([Example.plain("abcd")]),
+        tokenizer=ToyTokenizer(bos_id=None),
+    )
+    assert store.lengths(1).tolist() == [3]
+    assert store.targets(1).tolist() == [2]
