@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -117,13 +118,16 @@ class Progress:
         self._began = self._last_line = time.monotonic()
         quiet = jax.process_index() != 0
         self._lines = not quiet and not self._stream.isatty()
+        columns, rows = shutil.get_terminal_size()
         self._bar = tqdm(
             total=stop,
             initial=start,
             file=self._stream,
             disable=quiet or self._lines,
             unit="step",
-            dynamic_ncols=True,
+            # Not tqdm's own look-up, which shows nothing in a container's terminal of size 0.
+            ncols=columns,
+            nrows=rows,
             bar_format="step {n_fmt}/{total_fmt} {bar:20} {desc}, {remaining} left",
         )
 
