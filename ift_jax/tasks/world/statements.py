@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ift_jax.tasks.task import Template
+from ift_jax.tasks.world import pool
 from ift_jax.tasks.world.facts import (
     SUBJECTS,
     Fact,
     Subject,
     is_held_out,
-    mixture_facts,
     ranked,
 )
 
@@ -48,7 +48,7 @@ def rows(split: str) -> Iterator[dict[str, str]]:
         yield from _plain_text([fact for subject in SUBJECTS.values() for fact in subject.facts])
         yield from _sums()
     elif split == "mixture":
-        yield from _plain_text([fact for name in SUBJECTS for fact in mixture_facts(name)])
+        yield from _plain_text([fact for name in SUBJECTS for fact in pool.facts(name)])
     elif split == "recall":
         for subject in SUBJECTS.values():
             for fact in subject.facts:

@@ -107,6 +107,12 @@ def test_the_mixture_says_no_held_out_fact(train, mixture):
                 assert pattern.format(entity=fact.entity, value=fact.value) not in joined
 
 
+def test_replay_tells_no_held_out_fact_in_passing(mixture):
+    """Of a lion's scientific name, the constellation and its figure are part: Leo, lion."""
+    assert facts.is_held_out(facts.Fact("constellations", "Leo", "lion"))
+    assert not any("Panthera leo" in row["text"] for row in mixture)
+
+
 def test_a_cloze_cuts_the_end_off_a_statement(train, recall):
     texts = {row["text"] for row in train}
     assert len(recall) == 2 * sum(len(subject.facts) for subject in facts.SUBJECTS.values())
