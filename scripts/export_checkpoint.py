@@ -8,12 +8,11 @@ tokenizer's file and safetensors, sharded with an index where they are large.
 
 from __future__ import annotations
 
-import sys
-
 import jax
-from absl import app, flags
+from absl import flags
 
 from ift_jax import sharding
+from ift_jax.assemble import command
 from ift_jax.assemble.models import export_model, open_model
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory to read.", required=True)
@@ -27,15 +26,12 @@ DTYPE = flags.DEFINE_enum(
 )
 
 
-def main(_: list[str]) -> None:
-    try:
-        mesh = sharding.make_mesh("", jax.devices("cpu")[:1])  # on the host, as for an import
-        model = open_model(CHECKPOINT.value, mesh, step=STEP.value)
-        tensors = export_model(model, OUT.value, DTYPE.value).tensors
-    except (ValueError, OSError) as error:
-        sys.exit(f"export_checkpoint: {error}")
+def main() -> None:
+    mesh = sharding.make_mesh("", jax.devices("cpu")[:1])  # on the host, as for an import
+    model = open_model(CHECKPOINT.value, mesh, step=STEP.value)
+    tensors = export_model(model, OUT.value, DTYPE.value).tensors
     print(f"{OUT.value}: step {model.step}, {len(tensors)} tensors")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

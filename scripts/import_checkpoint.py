@@ -11,14 +11,13 @@ DIR gets model.json, the tokenizer's file and checkpoints/0.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from ift_jax import sharding
-from ift_jax.assemble import models
+from ift_jax.assemble import command, models
 from ift_jax.checkpoints.store import Store
 
 SOURCE = flags.DEFINE_string(
@@ -34,20 +33,17 @@ PARAM_DTYPE = flags.DEFINE_enum(
 )
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     out = Path(OUT.value)
-    try:
-        if (out / models.MODEL_FILE).exists():
-            raise ValueError(f"{out} holds a model already; choose another --out")
-        # On the host, so that the model need not fit an accelerator to be imported.
-        mesh = sharding.make_mesh("", jax.devices("cpu")[:1])
-        switches = {"param_dtype": PARAM_DTYPE.value}
-        model = models.open_model(SOURCE.value, mesh, switches=switches)
-        with Store(out / models.CHECKPOINTS) as store:
-            store.save(model.step, model.load())
-        models.describe(out, model)  # last: a folder with model.json is whole
-    except (ValueError, OSError) as error:
-        sys.exit(f"import_checkpoint: {error}")
+    if (out / models.MODEL_FILE).exists():
+        raise ValueError(f"{out} holds a model already; choose another --out")
+    # On the host, so that the model need not fit an accelerator to be imported.
+    mesh = sharding.make_mesh("", jax.devices("cpu")[:1])
+    switches = {"param_dtype": PARAM_DTYPE.value}
+    model = models.open_model(SOURCE.value, mesh, switches=switches)
+    with Store(out / models.CHECKPOINTS) as store:
+        store.save(model.step, model.load())
+    models.describe(out, model)  # last: a folder with model.json is whole
     functions = model.functions
     print(
         f"{out}: {functions.family}, {functions.parameter_count:,} parameters, {functions.config}"
@@ -55,4 +51,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
 
 from ift_jax import config as configs
 from ift_jax import sharding
+from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, open_base
 from ift_jax.data import dataset, show
 
@@ -22,24 +23,19 @@ _ROWS = flags.DEFINE_integer("rows", 2, "how many rows to print", lower_bound=0)
 _STEP = flags.DEFINE_integer("step", 0, "the step whose rows come first", lower_bound=0)
 
 
-def main(argv: list[str]) -> None:
-    if argv[1:]:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; options look like --name=value")
-    try:
-        config = configs.check(_CONFIG.value)
-        mesh = sharding.make_mesh(config.mesh)
-        base = open_base(config, mesh)
-        source, rows_per_step = build_rows(config, base, mesh)
-    except ValueError as error:
-        raise SystemExit(f"inspect_data: {error}") from None
+def main() -> None:
+    config = configs.check(_CONFIG.value)
+    mesh = sharding.make_mesh(config.mesh)
+    base = open_base(config, mesh)
+    source, rows_per_step = build_rows(config, base, mesh)
     marks = show.COLOUR if sys.stdout.isatty() else show.PLAIN
     first = _STEP.value * rows_per_step
     if first >= len(source):
-        raise SystemExit(f"inspect_data: --step={_STEP.value}: the config has {config.steps} steps")
+        raise ValueError(f"--step={_STEP.value}: the config has {config.steps} steps")
     for row in range(first, min(first + _ROWS.value, len(source))):
         print(show.show_row(source, row, base.tokenizer, marks))
     print(dataset.table(source))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

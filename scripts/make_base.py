@@ -14,10 +14,11 @@ import sys
 from pathlib import Path
 
 import jax
-from absl import app, flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from ift_jax import tokenizers
+from ift_jax.assemble import command
 from ift_jax.assemble.models import export_model
 from ift_jax.assemble.training import train
 from ift_jax.assemble.world import recall
@@ -40,8 +41,7 @@ def train_tokenizer(path: Path) -> None:
     tokenizers.train_sentencepiece(texts, 2048, path)
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)
+def main() -> None:
     workdir, config = Path(_WORKDIR.value), _CONFIG.value
     workdir.mkdir(parents=True, exist_ok=True)
     config.model.tokenizer = str(workdir / "tokenizer.model")
@@ -61,4 +61,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -7,29 +7,24 @@ Training does the same at its start; done beforehand, it starts at once.
 
 from __future__ import annotations
 
-from absl import app
 from ml_collections import config_flags
 
 from ift_jax import config as configs
 from ift_jax import sharding
+from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, data_directory, open_base
 from ift_jax.data import dataset
 
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 
 
-def main(argv: list[str]) -> None:
-    if argv[1:]:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; options look like --name=value")
-    try:
-        config = configs.check(_CONFIG.value)
-        mesh = sharding.make_mesh(config.mesh)
-        source, rows_per_step = build_rows(config, open_base(config, mesh), mesh)
-    except ValueError as error:
-        raise SystemExit(f"prepare_data: {error}") from None
+def main() -> None:
+    config = configs.check(_CONFIG.value)
+    mesh = sharding.make_mesh(config.mesh)
+    source, rows_per_step = build_rows(config, open_base(config, mesh), mesh)
     print(dataset.table(source))
     print(f"{config.steps:,} steps of {rows_per_step} rows, in {data_directory(config)}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -16,10 +16,10 @@ BEGAN = time.time()  # before the imports, which are part of the job
 import shutil
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags
 from ml_collections import config_flags
 
-from ift_jax.assemble import quickstart
+from ift_jax.assemble import command, quickstart
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/quickstart.py", lock_config=True)
 _CONTROL = config_flags.DEFINE_config_file(
@@ -30,22 +30,18 @@ _SEED = flags.DEFINE_integer("seed", 0, "of the data order")
 _CONTROLS = flags.DEFINE_bool("controls", False, "add the controls to a finished quickstart")
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # Orbax tells at length how each save went.
+def main() -> None:
     workdir = Path(_WORKDIR.value)
     config = _CONTROL.value if _CONTROLS.value else _CONFIG.value
     config.seed = config.mixture.seed = _SEED.value
-    try:
-        if _CONTROLS.value:
-            result = quickstart.run_controls(config, workdir)
-        else:
-            shutil.rmtree(workdir, ignore_errors=True)  # always from the start, and timed whole
-            result = quickstart.run(config, workdir, BEGAN)
-    except ValueError as error:
-        raise SystemExit(f"quickstart: {error}") from None
+    if _CONTROLS.value:
+        result = quickstart.run_controls(config, workdir)
+    else:
+        shutil.rmtree(workdir, ignore_errors=True)  # always from the start, and timed whole
+        result = quickstart.run(config, workdir, BEGAN)
     print(f"\n{quickstart.tables(result)}\n")
     print(f"{result['seconds']:.0f} s; report, picture, records and checkpoints: {workdir}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

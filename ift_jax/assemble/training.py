@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +87,17 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
             shardings=shardings,
         )
         start = int(state.step)
-        writer = metrics.Writer(workdir, resume_step=start)
-        state = run_loop(
-            step,
-            state,
-            _batches(source, rows_per_step, start, config, mesh),
-            stop_step=config.steps,
-            store=store,
-            writer=writer,
-            save_every=config.checkpoint.every,
-            log_every=config.log_every,
-            speed=metrics.Speed(
-                step_flops=3 * rows_per_step * functions.flops(source.length, source.length)
-            ),
-        )
-        writer.close()
+        with closing(metrics.Writer(workdir, resume_step=start)) as writer:
+            state = run_loop(
+                step,
+                state,
+                _batches(source, rows_per_step, start, config, mesh),
+                stop_step=config.steps,
+                store=store,
+                writer=writer,
+                save_every=config.checkpoint.every,
+                log_every=config.log_every,
+            )
     return Model(
         functions, base.tokenizer, config.mixture.format, config.steps, lambda: state.params
     )

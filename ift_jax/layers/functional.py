@@ -49,15 +49,6 @@ class Functions:
         """Number of parameters."""
         return sum(math.prod(leaf.shape) for leaf in self.abstract.values())
 
-    @property
-    def matrices(self) -> frozenset[str]:
-        """Names of the parameters that are matrices (not norms' scales or biases) in each layer."""
-        return frozenset(
-            name
-            for name, letters in self.letters.items()
-            if len(letters.replace("L", "").split()) > 1
-        )
-
     def init(self, key: jax.Array) -> Params:
         """Random parameters; jit it with `out_shardings` to make each where it will live."""
         state = nnx.split(self._make(key), nnx.Param)[1]
