@@ -48,17 +48,22 @@ def test_scores_equal_hand_computation_in_question_order():
 def test_greedy_says_whether_every_token_is_the_most_likely():
     functions = Functions(V=8)
     params = functions.init(3)
+
+    def most_likely(sequence: tuple[int, ...]) -> int:
+        x_D = sum((1 + j / 10) * params["embed.w"][token] for j, token in enumerate(sequence))
+        return int(np.argmax(x_D @ params["head.w"]))
+
+    def go_on(sequence: tuple[int, ...], steps: int) -> tuple[int, ...]:
+        for _ in range(steps):
+            sequence = (*sequence, most_likely(sequence))
+        return sequence
+
     context = (1, 2, 3)
-    best = list(context)
-    for _ in range(3):
-        x_D = sum((1 + j / 10) * params["embed.w"][t] for j, t in enumerate(best))
-        best.append(int(np.argmax(x_D @ params["head.w"])))
-    wrong_end = [*best[:-1], (best[-1] + 1) % 8]
-    wrong_start = [*context, (best[3] + 1) % 8, *best[4:]]
-    each = Request((tuple(best), tuple(wrong_end), tuple(wrong_start)), (3, 3, 3))
-    (score,) = Scorer(functions).score(params, [each])
-    assert score.greedy[:2] == (True, False)
-    assert not score.greedy[2]
+    best = go_on(context, 3)
+    wrong_end = (*best[:-1], (best[-1] + 1) % 8)
+    wrong_start = go_on((*context, (best[3] + 1) % 8), 2)
+    (score,) = Scorer(functions).score(params, [Request((best, wrong_end, wrong_start), (3, 3, 3))])
+    assert score.greedy == (True, False, False)
 
 
 def llama():
