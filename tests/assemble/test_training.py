@@ -1,0 +1,120 @@
+"""A run from its config: finished, resumed, resumed elsewhere, and refused."""
+
+from __future__ import annotations
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from ift_jax import metrics
+from ift_jax.assemble import training
+from ift_jax.assemble.models import open_model
+from ift_jax.sharding import make_mesh
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return tmp_path_factory.mktemp("finished") / "run"
+
+
+@pytest.fixture
+def run(config, finished):
+    """The finished run's folder; made by whoever asks first."""
+    if not finished.exists():
+        training.train(config, finished)
+    return finished
+
+
+def final_params(workdir):
+    return open_model(workdir, make_mesh("fsdp:-1")).load()
+
+
+def losses(workdir):
+    return [(r["step"], r["loss"]) for r in metrics.read(workdir / "metrics.jsonl")]
+
+
+def test_a_run_leaves_a_model_directory(run):
+    model = open_model(run, make_mesh("fsdp:-1"))
+    assert model.step == 6
+    assert model.prompt_format == "flan"
+    assert [step for step, _ in losses(run)] == [1, 2, 3, 4, 5, 6]
+    assert list(run.glob("events.out.tfevents.*"))
+
+
+def test_a_resumed_run_is_bitwise_the_same(run, config, tmp_path):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    shutil.rmtree(stopped / "checkpoints" / "6")
+    training.train(config, stopped)
+    whole, resumed = final_params(run), final_params(stopped)
+    for name in whole:
+        np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+    assert losses(stopped) == losses(run)
+
+
+def test_a_run_resumes_on_another_mesh(run, config, tmp_path):
+    """Sums in another order: equal to f32 rounding, six steps on."""
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    shutil.rmtree(moved / "checkpoints" / "6")
+    config.mesh = "data:2,fsdp:2,tensor:2"
+    training.train(config, moved)
+    whole, resumed = final_params(run), final_params(moved)
+    for name in whole:
+        np.testing.assert_allclose(resumed[name], whole[name], atol=2e-4, err_msg=name)
+    np.testing.assert_allclose(losses(moved), losses(run), atol=1e-4)
+
+
+def test_a_folder_of_another_config_is_refused(run, config):
+    config.optimizer.lr = 0.5
+    with pytest.raises(ValueError, match=r"another config(.|\n)*optimizer.lr: 0.5.*0.001"):
+        training.train(config, run)
+
+
+def test_how_a_run_is_logged_may_change(run, config):
+    config.log_every = 2
+    assert training.train(config, run).step == 6
+
+
+def test_examples_a_step_become_rows_in_expectation(config, capsys):
+    mesh = make_mesh("fsdp:-1")
+    config.batch.rows = None
+    config.batch.examples = 64
+    base = training.open_base(config, mesh)
+    source, rows_per_step = training.build_rows(config, base, mesh)
+    assert rows_per_step % jax.device_count() == 0
+    # Rounded to whole rows on every device.
+    assert abs(rows_per_step * source.examples_per_row - 64) <= 4 * source.examples_per_row
+    assert f"64 examples a step are {rows_per_step} rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": -1}, "config.steps = -1"),
+        ({"mesh": "fsdp:3"}, "mesh 'fsdp:3' needs 3 devices, and there are 8"),
+        ({"batch.rows": 6}, "6 rows do not divide"),
+        ({"data.length": 4096}, "rows of 4096 tokens are longer than the model's context of 1024"),
+        ({"mixture.entries": ()}, "at least one task"),
+        ({"mixture.entries": ({"task": "world.true_fals"},)}, "Did you mean 'world.true_false'"),
+        ({"mixture.entries": ({"tsk": "x"},)}, r"entries\[0\].*tsk.*an entry has task, weight"),
+        ({"model.init": "llama:7c"}, "no size '7c'.*There are: tiny, 7b"),
+        ({"model.tokenizer": None}, "name a tokenizer's file in config.model.tokenizer"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(config, tmp_path, change, message):
+    with config.ignore_type():
+        config.update_from_flattened_dict(change)
+    with pytest.raises(ValueError, match=message):
+        training.train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused(tokenizer_file):
+    with pytest.raises(ValueError, match="600") as error:
+        training.random_model(
+            "llama:tiny", tokenizer_file, make_mesh("fsdp:-1"), seed=0, switches={"V": 512}
+        )
+    assert "512" in str(error.value)
