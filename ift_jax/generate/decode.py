@@ -82,6 +82,8 @@ class Decoder:
             ValueError: a prompt is empty, has a token id outside the vocabulary, or leaves too
                 little of the model's context for `max_new_tokens`.
         """
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens = {max_new_tokens}: expected at least 1")
         check_prompts(prompts, max_new_tokens, self._functions.config)
         lengths = [len(prompt) for prompt in prompts]
         B = -(-len(prompts) // self._parts) * self._parts
@@ -176,8 +178,6 @@ def check_prompts(prompts: Sequence[Sequence[int]], max_new_tokens: int, config:
     Raises:
         ValueError: see `Decoder.greedy`; names the prompt by its place, from 0.
     """
-    if max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens = {max_new_tokens}: expected at least 1")
     if not prompts:
         raise ValueError("no prompts: give at least one")
     for number, prompt in enumerate(prompts):

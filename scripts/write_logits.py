@@ -1,0 +1,62 @@
+"""Writes a model's logits of some texts, for scripts/compare_reference.py.
+
+    python scripts/write_logits.py --checkpoint=DIR --text=TEXT [--text=TEXT …] --out=FILE.npz
+
+The file holds, for the text number i, `text:i`, its token ids `tokens_T:i`, and the float32 logits
+at each of them, `logits_TV:i`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ift_jax import sharding
+from ift_jax.assemble.models import open_model
+from ift_jax.dims import Batch
+from ift_jax.generate.decode import check_prompts, encode_prompt
+from ift_jax.layers.functional import Functions, Params
+
+
+def logits_of(functions: Functions, params: Params, tokens_T: list[int]) -> np.ndarray:
+    """float32 logits_TV of one text."""
+    batch = Batch(
+        tokens_BT=jnp.asarray([tokens_T]),
+        positions_BT=jnp.arange(len(tokens_T))[None],
+        segments_BT=jnp.ones((1, len(tokens_T)), jnp.int32),
+    )
+    forward = jax.jit(lambda params, b: functions.unembed(params, functions.hidden(params, b)))
+    return np.asarray(forward(params, batch))[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", required=True, help="the model, as in generate.py")
+    parser.add_argument("--text", required=True, action="append", help="continued as it stands")
+    parser.add_argument("--out", required=True, type=Path, help="the .npz file to write")
+    args = parser.parse_args()
+    try:
+        model = open_model(args.checkpoint, sharding.make_mesh("fsdp:-1"))
+        tokens = [encode_prompt(model.tokenizer, "plain", text) for text in args.text]
+        check_prompts(tokens, 0, model.functions.config)
+        params = model.load()
+    except ValueError as error:
+        parser.exit(1, f"write_logits: {error}\n")
+    arrays = {}
+    for i, (text, tokens_T) in enumerate(zip(args.text, tokens, strict=True)):
+        arrays[f"text:{i}"] = text
+        arrays[f"tokens_T:{i}"] = np.asarray(tokens_T, np.int32)
+        arrays[f"logits_TV:{i}"] = logits_of(model.functions, params, tokens_T)
+        print(f"text {i}: {len(tokens_T)} tokens")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(args.out, **arrays)
+
+
+if __name__ == "__main__":
+    main()
