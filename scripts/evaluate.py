@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ift_jax import sharding
 from ift_jax.assemble.models import open_model
-from ift_jax.evals.mmlu import MMLU
+from ift_jax.evals.mmlu import MMLU, write_lines
 from ift_jax.evals.protocols import PROTOCOLS
 from ift_jax.evals.report import summary_table
 from ift_jax.prompts import FORMATS
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, help="by default the protocol's own number")
     parser.add_argument("--limit", type=int, help="only the first so many questions a subject")
     parser.add_argument("--format", help=f"{' or '.join(FORMATS)}; by default the model's own")
+    parser.add_argument("--prompts", type=Path, help="also write what is asked, as JSON Lines")
     parser.add_argument("--step", type=int, help="which checkpoint; by default the newest")
     parser.add_argument("--mesh", default="fsdp:-1", help="such as data:1,fsdp:4,tensor:2")
     args = parser.parse_args()
@@ -49,6 +50,9 @@ def main() -> None:
             prompt_format=args.format or model.prompt_format,
             mesh=mesh,
         )
+        if args.prompts and jax.process_index() == 0:
+            args.prompts.parent.mkdir(parents=True, exist_ok=True)
+            write_lines(args.prompts, evaluation.prompts())
         with tqdm(unit="row", disable=jax.process_index() != 0) as bar:
 
             def progress(done: int, total: int) -> None:

@@ -200,6 +200,25 @@ class MMLU:
             for asked, score in zip(self._asked, scores, strict=True)
         ]
 
+    def prompts(self) -> list[dict[str, Any]]:
+        """What the model is given for each question, in order, for other implementations.
+
+        Returns:
+            `subject, index, shots` (as many as fit), `prompt`, `eos_separator` (whether an EOS
+            token follows the prompt), and `continuations` (the text of each choice's answer).
+        """
+        return [
+            {
+                "subject": asked.question.subject,
+                "index": asked.question.index,
+                "shots": asked.shots,
+                "prompt": asked.prompt.text,
+                "eos_separator": self._format.eos_separator,
+                "continuations": list(asked.prompt.continuations),
+            }
+            for asked in self._asked
+        ]
+
     def summarize(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Averages with their uncertainty, collapse diagnostics, and what identifies the run."""
         by_subject = collections.defaultdict(list)
@@ -302,9 +321,14 @@ class _Asked:
 def write(out: Path, records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
     """Writes `records.jsonl` and `summary.json` into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    (out / "records.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_lines(out / "records.jsonl", records)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes JSON Lines."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _argmax(values: Sequence[float]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 import json
 
 import numpy as np
@@ -158,3 +159,26 @@ def test_published_facts():
     assert sizes == {
         "STEM": 3018, "humanities": 4705, "social sciences": 3077, "other": 3242,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt_format", ["plain", "flan"])
+def test_prompts_are_what_is_scored(data, prompt_format):
+    """From the texts alone, another implementation gets the same log-likelihoods."""
+    evaluation, params = evaluate(data, prompt_format=prompt_format)
+    asked, records = evaluation.prompts(), evaluation.records(params)
+    assert len(asked) == len(records) == 10
+    tokenizer = Tokenizer()
+    for each, record in zip(asked, records, strict=True):
+        assert (each["subject"], each["index"]) == (record["subject"], record["index"])
+        assert each["shots"] == 5 and each["prompt"].count("Answer:") == 6
+        found = zip(each["continuations"], record["loglikelihoods"], record["tokens"], strict=True)
+        for text, seen, scored in found:
+            if each["eos_separator"]:
+                sequence = [0, *tokenizer.encode(each["prompt"]), 1, *tokenizer.encode(text)]
+            else:
+                sequence = [0, *tokenizer.encode(each["prompt"] + text)]
+            expected = by_hand(params, sequence, len(sequence) - scored).sum()
+            assert seen == pytest.approx(expected, rel=1e-4)
+    texts = [json.dumps([each["prompt"], *each["continuations"]]) for each in asked]
+    sha256 = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    assert evaluation.summarize(records)["hashes"]["prompts"] == sha256
