@@ -1,0 +1,90 @@
+"""The bundled experiment: its parts, and (slow) its bars over three seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ift_jax.assemble import models, quickstart
+from ift_jax.sharding import make_mesh
+from ift_jax.tasks.world.facts import SUBJECTS
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+
+def test_groups_are_all_subjects_once():
+    held_out, others = quickstart.GROUPS["held_out_subjects"], quickstart.GROUPS["held_out_facts"]
+    assert len(held_out) + len(others) == len(SUBJECTS)
+    assert {*held_out, *others} == set(SUBJECTS)
+
+
+def test_words_that_pretraining_never_showed_are_blanked_and_no_others():
+    base = models.open_model("bundled", make_mesh("fsdp:-1"))
+    params = base.load()
+    blanked = quickstart.blank_unread(base, params)
+
+    def rows_of(text):
+        return np.asarray(blanked["embed.w"])[base.tokenizer.encode(text)]
+
+    assert not rows_of("Question")[0].any()
+    np.testing.assert_array_equal(
+        rows_of("The capital of France is Paris."),
+        np.asarray(params["embed.w"])[base.tokenizer.encode("The capital of France is Paris.")],
+    )
+    assert all(blanked[name] is params[name] for name in params if name != "embed.w")
+
+
+def test_the_bundled_model_completes_a_statement():
+    """Hand-picked: loaded through config, tokenizer and weights as shipped."""
+    from ift_jax.evals.likelihood import Scorer, request
+
+    base = models.open_model("bundled", make_mesh("data:1,fsdp:-1"))
+    score = Scorer(base.functions).score(
+        base.load(), [request(base.tokenizer, "The capital of France is", [" Paris.", " Rome."])]
+    )[0]
+    assert score.greedy == (True, False)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Reports of three seeds, and the controls of the first."""
+    found = []
+    # Without what tests/conftest.py sets to compile faster and to have eight devices.
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
+    for seed in range(3):
+        workdir = tmp_path_factory.mktemp("quickstart") / "run"
+        command = [
+            sys.executable,
+            "scripts/quickstart.py",
+            f"--workdir={workdir}",
+            f"--seed={seed}",
+        ]
+        subprocess.run(command, cwd=ROOT, env=env, check=True)
+        if seed == 0:
+            subprocess.run([*command, "--controls"], cwd=ROOT, env=env, check=True)
+        found.append(json.loads((workdir / "report.json").read_text()))
+    return found
+
+
+@pytest.mark.slow
+def test_finetuning_unlocks_held_out_facts_and_subjects(reports):
+    for report in reports:
+        facts, subjects = report["held_out_facts"], report["held_out_subjects"]
+        assert facts["delta"] >= 0.35
+        assert facts["after"] >= 0.85
+        assert subjects["delta"] >= 0.30
+        assert subjects["after"] >= 0.75
+        assert max(facts["p_value"], subjects["p_value"], report["p_value"]) < 1e-3
+        assert facts["n_questions"] + subjects["n_questions"] == report["n_questions"]
+        assert report["controls"]["held_out_recall"]["delta"] > -0.05
+
+
+@pytest.mark.slow
+def test_statements_alone_move_nothing(reports):
+    assert abs(reports[0]["controls"]["statements_only"]["delta"]) < 0.05
