@@ -234,5 +234,5 @@ def write(workdir: Path, result: Mapping[str, Any]) -> None:
             "subjects held out whole": GROUPS["held_out_subjects"],
             "held-out facts of finetuned subjects": GROUPS["held_out_facts"],
         },
-        title="Accuracy by answer text, before and after finetuning",
+        title="Accuracy by answer text",
     )

@@ -51,7 +51,7 @@ def _draw_losses(axes: Any, losses: Sequence[tuple[int, float]]) -> None:
     steps, values = np.array(losses, float).T
     axes.plot(steps, values, color=GREY, linewidth=0.8, alpha=0.6, label="each step logged")
     if len(values) >= 20:
-        width = max(2, len(values) // 20)
+        width = max(2, len(values) // 8)
         smooth = np.convolve(values, np.ones(width) / width, "valid")
         axes.plot(
             steps[width - 1 :], smooth, color="black", linewidth=1.5, label=f"mean of {width}"
@@ -72,7 +72,9 @@ def _draw_subjects(
     y, ticks, labels = 0, [], []
     for heading, names in groups.items():
         if heading:
-            axes.text(0, y, heading, fontsize=8, fontweight="bold", va="center", color="black")
+            # On white, so that the line of chance doesn't cross the words.
+            behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axes.text(0, y, heading, fontsize=8, fontweight="bold", va="center", bbox=behind)
             y += 1
         for name in sorted(names, key=lambda name: -subjects[name]["after"]):
             each = subjects[name]
