@@ -22,12 +22,12 @@ def visible(
 ) -> jax.Array:
     """Which keys each query may attend to: bool visible_BTS.
 
-    Same segment or a SHARED key, not PADDING, and not after the query.
+    Same segment or a SHARED key, neither of them PADDING, and the key not after the query.
     """
     queries, keys = segments_BT[:, :, None], key_segments_BS[:, None, :]
     together = (queries == keys) | (keys == SHARED)
     earlier = key_positions_BS[:, None, :] <= positions_BT[:, :, None]
-    return together & earlier & (keys != PADDING)
+    return together & earlier & (keys != PADDING) & (queries != PADDING)
 
 
 def attend(

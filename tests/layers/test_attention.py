@@ -1,0 +1,110 @@
+"""Who sees whom, and attention itself, against a loop in float64."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ift_jax.dims import PADDING, SHARED, Batch
+from ift_jax.layers.attention import Cache, attend, visible, write
+
+# A prefix that two examples share, the examples, and padding; what each sees, by hand.
+SEGMENTS = np.array([[SHARED, SHARED, 1, 1, 2, PADDING]], np.int32)
+POSITIONS = np.array([[0, 1, 2, 3, 2, 0]], np.int32)
+SEEN = np.array(
+    [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0],
+        [1, 1, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 0],
+    ],
+    bool,
+)
+
+
+def reference(q_BTNH, k_BSKH, v_BSKH, visible_BTS):
+    """Softmax attention one head, one query at a time; query head n reads key head n // G."""
+    B, T, N, _ = q_BTNH.shape
+    group = N // k_BSKH.shape[2]
+    x_BTNH = np.zeros(q_BTNH.shape)
+    for b, t, n in np.ndindex(B, T, N):
+        seen_S = visible_BTS[b, t]
+        if seen_S.any():
+            scores = k_BSKH[b, seen_S, n // group] @ q_BTNH[b, t, n] / np.sqrt(q_BTNH.shape[-1])
+            weights = np.exp(scores - scores.max())
+            x_BTNH[b, t, n] = weights / weights.sum() @ v_BSKH[b, seen_S, n // group]
+    return x_BTNH
+
+
+def random_qkv(*, B=1, T=6, S=6, N=6, K=2, H=4):
+    rng = np.random.default_rng(0)
+    return tuple(2 * rng.normal(size=shape) for shape in ((B, T, N, H), (B, S, K, H), (B, S, K, H)))
+
+
+def test_a_row_with_a_shared_prefix_two_examples_and_padding():
+    seen = visible(POSITIONS, SEGMENTS, POSITIONS, SEGMENTS)
+    np.testing.assert_array_equal(seen[0], SEEN)
+
+
+def test_order_is_that_of_positions():
+    turned = slice(None, None, -1)
+    seen = visible(POSITIONS, SEGMENTS, POSITIONS[:, turned], SEGMENTS[:, turned])
+    np.testing.assert_array_equal(seen[0], SEEN[:, turned])
+
+
+def test_grouped_heads_equal_a_loop():
+    q_BTNH, k_BSKH, v_BSKH = random_qkv()
+    x_BTNH = attend(*map(jnp.float32, (q_BTNH, k_BSKH, v_BSKH)), jnp.array(SEEN[None]))
+    # float32 against float64, on values near 1.
+    expected = reference(q_BTNH, k_BSKH, v_BSKH, SEEN[None])
+    np.testing.assert_allclose(x_BTNH, expected, atol=1e-5)
+    assert np.abs(expected[0, 0, 0] - expected[0, 0, 5]).max() > 0.1  # the groups differ
+
+
+def test_what_sees_nothing_gives_zeros_and_finite_gradients():
+    q_BTNH, k_BSKH, v_BSKH = map(jnp.float32, random_qkv())
+    seen = jnp.array(SEEN[None])
+    np.testing.assert_array_equal(attend(q_BTNH, k_BSKH, v_BSKH, seen)[0, 5], 0)
+
+    def total(q_BTNH, k_BSKH, v_BSKH):
+        return jnp.sum(attend(q_BTNH, k_BSKH, v_BSKH, seen) ** 2)
+
+    dq_BTNH, dk_BSKH, dv_BSKH = jax.grad(total, (0, 1, 2))(q_BTNH, k_BSKH, v_BSKH)
+    for gradient in (dq_BTNH, dk_BSKH, dv_BSKH):
+        assert np.isfinite(gradient).all() and np.any(gradient)
+        np.testing.assert_array_equal(gradient[0, 5], 0)
+
+
+def test_unseen_values_cannot_leak_even_when_scores_are_huge():
+    q_BTNH, k_BSKH, v_BSKH = map(jnp.float32, random_qkv())
+    seen = jnp.array(SEEN[None])
+    loud = attend(q_BTNH, k_BSKH.at[0, 5].set(1e4), v_BSKH.at[0, 5].set(1e4), seen)
+    np.testing.assert_array_equal(loud, attend(q_BTNH, k_BSKH, v_BSKH, seen))
+
+
+def test_bfloat16_keeps_its_dtype_and_its_precision():
+    arrays = [jnp.bfloat16(x) for x in random_qkv()]
+    x_BTNH = attend(*arrays, jnp.array(SEEN[None]))
+    assert x_BTNH.dtype == jnp.bfloat16
+    expected = reference(*(np.asarray(x, np.float64) for x in arrays), SEEN[None])
+    # Scores and softmax in float32; the weights and the result are rounded to 8 bits.
+    np.testing.assert_allclose(np.float64(x_BTNH), expected, atol=0.03)
+
+
+def test_a_cache_takes_entries_in_order_and_the_rest_is_padding():
+    cache = Cache.empty(L=2, B=1, S=5, K=1, H=2, dtype=jnp.float32)
+    for tokens in (2, 1):
+        start = int(cache.end)
+        positions_BT = np.arange(start, start + tokens, dtype=np.int32)[None]
+        ones_BT = np.ones_like(positions_BT)
+        cache = cache.note(Batch(ones_BT, positions_BT, ones_BT))
+        new_BTKH = jnp.full((1, tokens, 1, 2), start + 1.0)
+        k_LBSKH = jnp.stack([write(k_BSKH, new_BTKH, cache.end) for k_BSKH in cache.k_LBSKH])
+        cache = cache.advance(k_LBSKH, cache.v_LBSKH, tokens)
+    assert cache.end == 3
+    assert cache.segments_BS.tolist() == [[1, 1, 1, PADDING, PADDING]]
+    assert cache.positions_BS.tolist() == [[0, 1, 2, 0, 0]]
+    assert cache.k_LBSKH[:, 0, :, 0, 1].tolist() == [[1, 1, 3, 0, 0]] * 2

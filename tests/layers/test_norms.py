@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from ift_jax.layers.norms import RMSNorm
+
+
+def norm(scale_D, epsilon=1e-2):
+    layer = RMSNorm(len(scale_D), epsilon=epsilon, param_dtype=jnp.float32)
+    layer.scale[...] = jnp.float32(scale_D)
+    return layer
+
+
+def test_equals_numpy():
+    rng = np.random.default_rng(0)
+    x_BTD, scale_D = rng.normal(size=(2, 3, 7)) * 0.1, rng.normal(size=7)
+    expected = x_BTD / np.sqrt(np.mean(x_BTD**2, -1, keepdims=True) + 1e-2) * scale_D
+    np.testing.assert_allclose(norm(scale_D)(jnp.float32(x_BTD)), expected, rtol=1e-5)
+
+
+def test_is_computed_in_float32_and_returned_in_the_inputs_dtype():
+    x_BTD = jnp.bfloat16(np.random.default_rng(0).normal(size=(1, 1, 4096)))
+    y_BTD = norm(np.ones(4096), epsilon=0.0)(x_BTD)
+    assert y_BTD.dtype == jnp.bfloat16
+    x64 = np.float64(x_BTD)
+    # Rounded once, at the end: half of bfloat16's last bit.
+    np.testing.assert_allclose(np.float64(y_BTD), x64 / np.sqrt(np.mean(x64**2)), rtol=2**-8)
+
+
+def test_a_row_of_zeros_stays_zero():
+    np.testing.assert_array_equal(norm(np.ones(4))(jnp.zeros((1, 1, 4))), 0)
+
+
+def test_starts_as_ones_with_its_letter():
+    scale = RMSNorm(5, epsilon=1e-6, param_dtype=jnp.bfloat16).scale
+    assert (scale.letters, scale[...].dtype) == ("D", jnp.bfloat16)
+    np.testing.assert_array_equal(np.float32(scale[...]), 1)

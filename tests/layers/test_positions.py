@@ -1,0 +1,50 @@
+"""Rotary positions against complex numbers."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from ift_jax.layers.positions import rope_tables, rotate
+
+H, THETA = 8, 100.0
+
+
+def rotated(x_BTNH, positions_BT):
+    return rotate(jnp.asarray(x_BTNH), *rope_tables(jnp.asarray(positions_BT), H, THETA))
+
+
+def random_heads(T=5):
+    return np.random.default_rng(0).normal(size=(1, T, 2, H)).astype(np.float32)
+
+
+def test_each_pair_of_halves_turns_as_a_complex_number():
+    x_BTNH = random_heads()
+    positions_BT = np.array([[0, 1, 2, 7, 300]])
+    turned = np.empty(x_BTNH.shape)
+    for t, position in enumerate(positions_BT[0]):
+        for h in range(H // 2):
+            pair_N = x_BTNH[0, t, :, h] + 1j * x_BTNH[0, t, :, h + H // 2]
+            pair_N = pair_N * np.exp(1j * position * THETA ** (-2 * h / H))
+            turned[0, t, :, h], turned[0, t, :, h + H // 2] = pair_N.real, pair_N.imag
+    # Angles up to 300 radians in float32.
+    np.testing.assert_allclose(rotated(x_BTNH, positions_BT), turned, atol=1e-4)
+
+
+def test_products_depend_on_the_distance_alone():
+    q_BTNH, k_BTNH = random_heads(1), random_heads(2)[:, 1:]
+
+    def product(query_at, key_at):
+        q = rotated(q_BTNH, [[query_at]])
+        k = rotated(k_BTNH, [[key_at]])
+        return np.sum(np.asarray(q) * np.asarray(k), axis=-1)
+
+    np.testing.assert_allclose(product(9, 4), product(105, 100), atol=1e-4)
+    assert np.abs(product(9, 4) - product(9, 5)).max() > 0.01
+
+
+def test_position_zero_changes_nothing_and_the_dtype_stays():
+    x_BTNH = jnp.bfloat16(random_heads(1))
+    still = rotated(x_BTNH, [[0]])
+    assert still.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(np.float32(still), np.float32(x_BTNH))
