@@ -18,12 +18,14 @@ class Format:
         with_input: pattern over `{instruction}` and `{input}`.
         without_input: pattern over `{instruction}`, for an empty input.
         eos_separator: whether an EOS token stands between the prompt and the answer.
+        joint: text between the prompt and the answer: a space where nothing else marks the border.
         source: where the wording comes from.
     """
 
     with_input: str
     without_input: str
     eos_separator: bool
+    joint: str
     source: str
 
     def prompt(self, instruction: str, input: str = "") -> str:
@@ -37,12 +39,14 @@ FORMATS = {
         with_input="{instruction}\n{input}",
         without_input="{instruction}",
         eos_separator=False,
+        joint=" ",
         source="the text as it stands: what a base model continues",
     ),
     "flan": Format(
         with_input="{instruction}\n{input}",
         without_input="{instruction}",
         eos_separator=True,
+        joint="",
         source="Chung et al. 2022, section 2.2: inputs separated from targets by an EOS token",
     ),
     "alpaca": Format(
@@ -56,6 +60,7 @@ FORMATS = {
             " completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:"
         ),
         eos_separator=False,
+        joint="",
         source="stanford_alpaca train.py @761dc5bf: the response follows the colon directly",
     ),
 }

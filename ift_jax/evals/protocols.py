@@ -129,9 +129,8 @@ def build(
 ) -> Prompt:
     """Puts a question into words, in the form that a model was finetuned on.
 
-    The protocol's text is the instruction of the model's prompt format. An answer follows plain
-    text after a space; after an EOS token or a format's closing words it stands as it is, as in
-    training.
+    The protocol's text is the instruction of the model's prompt format, and an answer follows as
+    it did in training, after the format's `joint`.
 
     Raises:
         ValueError: fewer dev rows than shots.
@@ -145,7 +144,7 @@ def build(
     for shot in dev[:shots]:
         text += f"{protocol.ask(shot)} {protocol.continuation(shot, shot.key)}\n\n"
     text += protocol.ask(question)
-    prompt = prompt_format.prompt(text)
-    joint = " " if prompt == text and not prompt_format.eos_separator else ""
-    answers = (joint + protocol.continuation(question, letter) for letter in LETTERS)
-    return Prompt(prompt, tuple(answers))
+    answers = (protocol.continuation(question, letter) for letter in LETTERS)
+    return Prompt(
+        prompt_format.prompt(text), tuple(prompt_format.joint + answer for answer in answers)
+    )

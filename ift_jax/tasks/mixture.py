@@ -270,13 +270,7 @@ def render(source: Source, draw: Draw, format: prompts.Format) -> Example:
         inputs, context = DELIMITERS[draw.delimiter].join(blocks), ""
     prompt = format.prompt(inputs, context)
     separator = Special.EOS if format.eos_separator else None
-    return Example.pair(prompt, joint(format) + targets, separator)
-
-
-def joint(format: prompts.Format) -> str:
-    """What stands between prompt and answer: a space where the format itself marks no end."""
-    marked = format.eos_separator or not format.without_input.endswith("{instruction}")
-    return "" if marked else " "
+    return Example.pair(prompt, format.joint + targets, separator)
 
 
 def _with_context(inputs: str, row: Mapping[str, str]) -> str:

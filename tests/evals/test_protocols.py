@@ -7,6 +7,8 @@ import pytest
 from ift_jax import prompts
 from ift_jax.evals import protocols
 from ift_jax.evals.questions import Question
+from ift_jax.tasks import mixture
+from ift_jax.tasks.task import Example, Special, Template
 
 DEV = (
     Question("abstract_algebra", 0, "What is 1+1?", ("1", "2", "3", "4"), "B"),
@@ -68,6 +70,19 @@ def test_a_format_with_words_of_its_own_frames_the_question():
     assert prompt.text.startswith("Below is an instruction")
     assert prompt.text.endswith("Question: Which is a field?\nAnswer:\n\n### Response:")
     assert prompt.continuations == ("Z", "Q", "N", "None")
+
+
+@pytest.mark.parametrize("name", prompts.FORMATS)
+def test_training_and_evaluation_put_a_question_alike(name):
+    form = prompts.find(name)
+    template = Template("Question: {question}\nAnswer:", "{answer}")
+    row = {"question": ASKED.question, "answer": ASKED.answer}
+    trained = mixture.render(
+        mixture.Source("task", (row,), (template,)), mixture.Draw(0, 0, (), 0), form
+    )
+    asked = protocols.build(protocols.find("answer_text"), ASKED, DEV, 0, form)
+    separator = Special.EOS if form.eos_separator else None
+    assert trained == Example.pair(asked.text, asked.continuations[1], separator)
 
 
 def test_too_few_dev_rows():
