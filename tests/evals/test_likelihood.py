@@ -7,7 +7,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from toys import Functions, Tokenizer, by_hand
+from tests.evals.toys import Functions, Tokenizer, by_hand
 
 from ift_jax.dims import SHARED, Batch
 from ift_jax.evals import likelihood

@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import pytest
-from toys import Functions, Tokenizer, by_hand
+from tests.evals.toys import Functions, Tokenizer, by_hand
 
 from ift_jax.evals import mmlu
 from ift_jax.evals.mmlu import MMLU

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toys import Functions, Tokenizer
+from tests.evals.toys import Functions, Tokenizer
 
 from ift_jax.evals import report
 from ift_jax.evals.mmlu import MMLU
