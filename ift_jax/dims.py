@@ -48,7 +48,7 @@ class Batch:
     """Packed rows. Everything a model needs to know about order and borders is in two arrays.
 
     Attention is allowed from a query to a key when their segments are equal (or the key's is
-    SHARED), the key is not PADDING, and the key's position is not after the query's.
+    SHARED), neither is PADDING, and the key's position is not after the query's.
 
     Attributes:
         tokens_BT: int32 token ids.

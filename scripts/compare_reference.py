@@ -15,11 +15,13 @@ disagree.
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
+import itertools
 import json
 import pathlib
 import sys
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,12 +39,6 @@ def load(path: pathlib.Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def forward(model: Any, tokens: list[int], **options: Any) -> np.ndarray:
-    """Logits T V of one sequence."""
-    with torch.inference_mode():
-        return model(torch.tensor([tokens]), use_cache=False, **options).logits[0].numpy()
-
-
 def compare_logits(model: Any, tokenizer: Any, ours: pathlib.Path, tolerance: float) -> bool:
     """Compares the logits at every position of every text; prints a line a text."""
     agree = True
@@ -50,7 +46,9 @@ def compare_logits(model: Any, tokenizer: Any, ours: pathlib.Path, tolerance: fl
         for i in range(sum(name.startswith("text:") for name in stored)):
             tokens = stored[f"tokens_T:{i}"].tolist()
             same_tokens = tokenizer(str(stored[f"text:{i}"])).input_ids == tokens
-            seen, expected = stored[f"logits_TV:{i}"], forward(model, tokens)
+            seen = stored[f"logits_TV:{i}"]
+            with torch.inference_mode():
+                expected = model(torch.tensor([tokens]), use_cache=False).logits[0].numpy()
             difference = float(abs(seen - expected).max())
             same_best = float((seen.argmax(-1) == expected.argmax(-1)).mean())
             agree &= same_tokens and difference <= tolerance
@@ -74,9 +72,12 @@ def compare_mmlu(
     texts = (json.dumps([each["prompt"], *each["continuations"]]) for each in prompts)
     if hashlib.sha256("\n".join(texts).encode()).hexdigest() != summary["hashes"]["prompts"]:
         sys.exit(f"{prompts_file} does not hold the prompts of {ours}: evaluate again for both")
-    began, largest, equal, ties, different = time.time(), 0.0, 0, 0, 0
-    for number, (asked, record) in enumerate(zip(prompts, records, strict=True), start=1):
-        expected = letter_loglikelihoods(model, tokenizer, asked)
+    largest, equal, ties, different = 0.0, 0, 0, 0
+    found = itertools.chain.from_iterable(
+        letter_loglikelihoods(model, tokenizer, list(group))
+        for _, group in itertools.groupby(prompts, key=lambda asked: asked["subject"])
+    )
+    for asked, record, expected in zip(prompts, records, found, strict=True):
         largest = max(largest, *abs(np.array(record["loglikelihoods"]) - expected))
         choice = LETTERS[int(expected.argmax())]
         if choice == record["choice"]:
@@ -89,8 +90,6 @@ def compare_mmlu(
                 f"{asked['subject']} {asked['index']}: ours {record['choice']}, the reference's"
                 f" {choice}, by {margin:.1e}{' (a tie)' if margin < tie else ''}"
             )
-        if number % 100 == 0:
-            print(f"{number} of {len(prompts)}, {time.time() - began:.0f} s", flush=True)
     print(
         f"{len(prompts)} questions: argmax equal in {equal}, ties below {tie:g} {ties}, different"
         f" {different}; max abs difference of a letter's log-likelihood {largest:.2e}"
@@ -98,21 +97,32 @@ def compare_mmlu(
     return different == 0
 
 
-def letter_loglikelihoods(model: Any, tokenizer: Any, asked: dict[str, Any]) -> np.ndarray:
-    """Log-likelihood of each of a question's continuations, which must be single tokens."""
-    if asked["eos_separator"]:
-        context = [*tokenizer(asked["prompt"]).input_ids, tokenizer.eos_token_id]
-        answers = [
-            tokenizer(text, add_special_tokens=False).input_ids for text in asked["continuations"]
-        ]
-        sequences = [[*context, *answer] for answer in answers]
-    else:
-        sequences = [tokenizer(asked["prompt"] + c).input_ids for c in asked["continuations"]]
-    contexts = {tuple(sequence[:-1]) for sequence in sequences}
-    if len(contexts) > 1:
-        sys.exit(f"{asked['subject']} {asked['index']}: a continuation is not a single token")
-    logits_V = torch.from_numpy(forward(model, list(*contexts), logits_to_keep=1)[-1])
-    return logits_V.log_softmax(-1)[[sequence[-1] for sequence in sequences]].numpy()
+def letter_loglikelihoods(
+    model: Any, tokenizer: Any, subject: list[dict[str, Any]]
+) -> Iterator[np.ndarray]:
+    """Log-likelihoods of the continuations of each question; they must be single tokens."""
+    contexts, answers = [], []
+    for asked in subject:
+        texts = asked["continuations"]
+        if asked["eos_separator"]:
+            context = [*tokenizer(asked["prompt"]).input_ids, tokenizer.eos_token_id]
+            ids = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+            sequences = [[*context, *answer] for answer in ids]
+        else:
+            sequences = [tokenizer(asked["prompt"] + text).input_ids for text in texts]
+        if any(sequence[:-1] != sequences[0][:-1] for sequence in sequences):
+            sys.exit(f"{asked['subject']} {asked['index']}: a continuation of several tokens")
+        contexts.append(sequences[0][:-1])
+        answers.append([sequence[-1] for sequence in sequences])
+    # The shots, which a subject's questions have in common, are read once.
+    columns = zip(*(context[:-1] for context in contexts), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda ids: len(set(ids)) == 1, columns))
+    with torch.inference_mode():
+        cache = model(torch.tensor([contexts[0][:shared]]), logits_to_keep=1).past_key_values
+        for context, ids in zip(contexts, answers, strict=True):
+            rest, read = torch.tensor([context[shared:]]), copy.deepcopy(cache)
+            logits_V = model(rest, past_key_values=read, logits_to_keep=1).logits[0, -1]
+            yield logits_V.log_softmax(-1)[ids].numpy()
 
 
 def main() -> None:

@@ -61,9 +61,6 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         base = open_base(config, mesh)
         functions = base.functions
         say(sharding.table(mesh, functions.letters, functions.abstract))
-        source, rows_per_step = build_rows(config, base, mesh)
-        say(dataset.table(source))
-
         optimizer = make_optimizer(
             OptimizerConfig(**config.optimizer), functions.letters, total_steps=config.steps
         )
@@ -71,12 +68,17 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         shardings = state_shardings(
             abstract, sharding.param_shardings(mesh, functions.letters, functions.abstract)
         )
-        state = _restore(store, functions, optimizer, mesh)
+        state, next_row = _restore(store, functions, optimizer, mesh)
+        start = 0 if state is None else int(state.step)
+        source, rows_per_step = build_rows(
+            config, base, mesh, rows_per_step=next_row // start if start else None
+        )
+        say(dataset.table(source))
         if state is None:
             state = place(lambda params: params, optimizer, shardings, base.load())
             describe(workdir, dataclasses.replace(base, prompt_format=config.mixture.format))
         else:
-            say(f"resuming {workdir} after step {int(state.step)}")
+            say(f"resuming {workdir} after step {start}")
 
         step = make_train_step(
             functions,
@@ -86,7 +88,6 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
             noise=Noise if config.model.dropout else None,
             shardings=shardings,
         )
-        start = int(state.step)
         with closing(metrics.Writer(workdir, resume_step=start)) as writer:
             state = run_loop(
                 step,
@@ -135,8 +136,17 @@ def read_mixture(config: ConfigDict) -> Mixture:
     return Mixture(tuple(entries), config.mixture.format, config.mixture.seed)
 
 
-def build_rows(config: ConfigDict, model: Model, mesh: Mesh) -> tuple[rows.RowSource, int]:
-    """The run's packed rows, and how many of them make a step."""
+def build_rows(
+    config: ConfigDict, model: Model, mesh: Mesh, *, rows_per_step: int | None = None
+) -> tuple[rows.RowSource, int]:
+    """The run's packed rows, and how many of them make a step.
+
+    Args:
+        config: of the run.
+        model: its tokenizer and sizes.
+        mesh: must divide the rows of a micro-batch.
+        rows_per_step: of a run that goes on: examples a step might be other rows on this mesh.
+    """
 
     def build(count: int) -> rows.RowSource:
         return dataset.build(
@@ -151,10 +161,9 @@ def build_rows(config: ConfigDict, model: Model, mesh: Mesh) -> tuple[rows.RowSo
         )
 
     micro_steps = config.batch.micro_steps
-    if config.batch.rows is not None:
+    if rows_per_step is None:
         rows_per_step = config.batch.rows
-        sharding.check_rows(mesh, rows_per_step // micro_steps)
-    else:
+    if rows_per_step is None:
         parts = mesh.shape["data"] * mesh.shape["fsdp"] * micro_steps
         per_row = build(PROBED_ROWS).examples_per_row
         rows_per_step = max(1, round(config.batch.examples / per_row / parts)) * parts
@@ -162,6 +171,7 @@ def build_rows(config: ConfigDict, model: Model, mesh: Mesh) -> tuple[rows.RowSo
             f"{config.batch.examples} examples a step are {rows_per_step} rows of"
             f" {per_row:.2f} examples each on average"
         )
+    sharding.check_rows(mesh, rows_per_step // micro_steps)
     return build(config.steps * rows_per_step), rows_per_step
 
 
@@ -184,16 +194,20 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
     return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
 
 
-def _restore(store: Store, functions: Any, optimizer: Any, mesh: Mesh) -> TrainState | None:
+def _restore(
+    store: Store, functions: Any, optimizer: Any, mesh: Mesh
+) -> tuple[TrainState | None, int]:
+    """The newest state and the next row of its data; (None, 0) if there is none yet."""
     latest = store.latest()
     if latest is None:
-        return None
+        return None, 0
     params = abstract_params(functions, mesh)
     abstract = abstract_state(
         params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
     )
     restored = store.restore(latest, params, train=abstract.training)
-    return TrainState(params=restored.params, **restored.train)
+    state = TrainState(params=restored.params, **restored.train)
+    return state, restored.data["next_row"]
 
 
 def _batches(

@@ -30,6 +30,10 @@ def visible(
     return together & earlier & (keys != PADDING) & (queries != PADDING)
 
 
+QUERY_BLOCK = 256
+"""Longer rows are attended from in blocks of so many queries, whose scores stay in the cache."""
+
+
 def attend(
     q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array, visible_BTS: jax.Array
 ) -> jax.Array:
@@ -43,15 +47,37 @@ def attend(
     sizes = check({}, q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH, visible_BTS=visible_BTS)
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
-    scores_BKGTS = jnp.einsum(
-        "BTKGH,BSKH->BKGTS", q_BTKGH, k_BSKH, preferred_element_type=jnp.float32
+    if T <= QUERY_BLOCK or T % QUERY_BLOCK:
+        return _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS).reshape(B, T, N, H)
+    blocks = (
+        jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0)
+        for x in (q_BTKGH, visible_BTS)
     )
-    mask_B11TS = visible_BTS[:, None, None]
+    x = jax.lax.map(lambda block: _attend(block[0], k_BSKH, v_BSKH, block[1]), tuple(blocks))
+    return jnp.moveaxis(x, 0, 1).reshape(B, T, N, H)
+
+
+def _attend(
+    q_BTKGH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array, visible_BTS: jax.Array
+) -> jax.Array:
+    """x_BTKGH. On a CPU the scores' memory costs most: they are neither transposed nor divided."""
+    mask_B1T1S = visible_BTS[:, None, :, None]
+    scores_BKTGS = jnp.einsum(
+        "BTKGH,BSKH->BKTGS", q_BTKGH, k_BSKH, preferred_element_type=jnp.float32
+    )
     # Finite, so that a row without any visible key gives no NaN, forwards or backwards.
-    scores_BKGTS = jnp.where(mask_B11TS, scores_BKGTS * H**-0.5, -1e30)
-    weights_BKGTS = jnp.where(mask_B11TS, jax.nn.softmax(scores_BKGTS, axis=-1), 0)
-    x_BTKGH = jnp.einsum("BKGTS,BSKH->BTKGH", weights_BKGTS.astype(v_BSKH.dtype), v_BSKH)
-    return x_BTKGH.reshape(B, T, N, H)
+    scores_BKTGS = jnp.where(mask_B1T1S, scores_BKTGS * q_BTKGH.shape[-1] ** -0.5, -1e30)
+    largest_BKTG1 = jax.lax.stop_gradient(scores_BKTGS.max(axis=-1, keepdims=True))
+    weights_BKTGS = jnp.where(mask_B1T1S, jnp.exp(scores_BKTGS - largest_BKTG1), 0)
+    total_BKTG1 = weights_BKTGS.sum(axis=-1, keepdims=True)
+    x_BKTGH = jnp.einsum(
+        "BKTGS,BSKH->BKTGH",
+        weights_BKTGS.astype(v_BSKH.dtype),
+        v_BSKH,
+        preferred_element_type=jnp.float32,
+    )
+    x_BKTGH /= jnp.where(total_BKTG1 == 0, 1, total_BKTG1)
+    return jnp.moveaxis(x_BKTGH, 2, 1).astype(q_BTKGH.dtype)
 
 
 @jax.tree_util.register_dataclass

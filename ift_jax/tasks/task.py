@@ -90,6 +90,5 @@ class Template:
             return self.inputs.format_map(row), self.targets.format_map(row)
         except KeyError as error:
             raise KeyError(
-                f"template {self!r} names the field {error.args[0]!r};"
-                f" the row has {sorted(row)}"
+                f"template {self!r} names the field {error.args[0]!r}; the row has {sorted(row)}"
             ) from None

@@ -26,6 +26,7 @@ def config(tokenizer_file, data_dir):
     run = configs.base()
     run.model.init = "llama:tiny"
     run.model.tokenizer = str(tokenizer_file)
+    run.model.dropout = 0.1
     run.mixture.entries = (
         {"task": "world.number_comparison", "weight": 1.0},
         {"task": "world.statements@mixture", "weight": 1.0},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from ift_jax import metrics
 from ift_jax.assemble import training
 from ift_jax.assemble.models import open_model
+from ift_jax.data import rows
 from ift_jax.sharding import make_mesh
+from ift_jax.train.loop import Interrupted
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,35 @@ def test_a_run_resumes_on_another_mesh(run, config, tmp_path):
     for name in whole:
         np.testing.assert_allclose(resumed[name], whole[name], atol=2e-4, err_msg=name)
     np.testing.assert_allclose(losses(moved), losses(run), atol=1e-4)
+
+
+def test_stopped_anywhere_it_reads_on_where_it_was(config, tmp_path, monkeypatch):
+    """Two stops by SIGTERM, then another mesh, on which 40 examples would be other rows."""
+    config.batch.rows, config.batch.examples = None, 40
+    mesh, elsewhere = make_mesh(config.mesh), make_mesh("fsdp:2,tensor:4")
+    base = training.open_base(config, mesh)
+    source, rows_per_step = training.build_rows(config, base, mesh)
+    assert training.build_rows(config, base, elsewhere)[1] != rows_per_step
+    expected = [rows.batch_hash(batch) for batch in rows.batches(source, rows_per_step, 0, 6)]
+
+    read = []
+    to_device = rows.to_device
+
+    def note(batch, *args):
+        read.append(rows.batch_hash(batch))
+        if len(read) in (1, 4):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return to_device(batch, *args)
+
+    monkeypatch.setattr(rows, "to_device", note)
+    for step in (1, 4):
+        with pytest.raises(Interrupted) as stopped:
+            training.train(config, tmp_path)
+        assert stopped.value.step == step
+    config.mesh = "fsdp:2,tensor:4"
+    training.train(config, tmp_path)
+    assert read == expected
+    assert [step for step, _ in losses(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_folder_of_another_config_is_refused(run, config):

@@ -10,10 +10,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from toy_tokenizer import ToyTokenizer
 
 from ift_jax.data import cache, dataset, rows
 from ift_jax.tasks.mixture import Entry, Mixture
+from tests.data.toy_tokenizer import ToyTokenizer
 
 
 def write_task(path: Path, rows: int, answer: str = "ab") -> str:

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from toy_tokenizer import ToyTokenizer
 
 from ift_jax.data import dataset, rows
 from ift_jax.dims import Batch
 from ift_jax.sharding import batch_sharding, make_mesh
 from ift_jax.tasks.mixture import Entry, Mixture
+from tests.data.toy_tokenizer import ToyTokenizer
 
 B, T, STEPS = 4, 24, 12
 

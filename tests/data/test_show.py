@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from toy_tokenizer import ToyTokenizer
-
 from ift_jax.data import dataset, show
 from ift_jax.tasks.mixture import Entry, Mixture
+from tests.data.toy_tokenizer import ToyTokenizer
 
 
 def rows_of(tmp_path, format):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy_tokenizer import ToyTokenizer
 
 from ift_jax.data import cache, tokenize
 from ift_jax.data.tokenize import Outcome, TokenStore
 from ift_jax.tasks.task import Example, Part, Special
+from tests.data.toy_tokenizer import ToyTokenizer
 
 TOY = ToyTokenizer()
 SPACE = 332

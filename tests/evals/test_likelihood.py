@@ -7,11 +7,11 @@ import math
 import jax
 import numpy as np
 import pytest
-from tests.evals.toys import Functions, Tokenizer, by_hand
 
 from ift_jax.dims import SHARED, Batch
 from ift_jax.evals import likelihood
 from ift_jax.evals.likelihood import Request, Scorer, bucket, common_prefix, plan, request
+from tests.evals.toys import Functions, Tokenizer, by_hand
 
 
 def random_requests(

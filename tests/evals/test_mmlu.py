@@ -8,11 +8,11 @@ import json
 
 import numpy as np
 import pytest
-from tests.evals.toys import Functions, Tokenizer, by_hand
 
 from ift_jax.evals import mmlu
 from ift_jax.evals.mmlu import MMLU
 from ift_jax.evals.questions import LETTERS
+from tests.evals.toys import Functions, Tokenizer, by_hand
 
 
 @pytest.fixture

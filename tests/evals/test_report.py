@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.evals.toys import Functions, Tokenizer
 
 from ift_jax.evals import report
 from ift_jax.evals.mmlu import MMLU
+from tests.evals.toys import Functions, Tokenizer
 
 ROOT = Path(__file__).parents[2]
 

@@ -24,8 +24,9 @@ def test_is_computed_in_float32_and_returned_in_the_inputs_dtype():
     y_BTD = norm(np.ones(4096), epsilon=0.0)(x_BTD)
     assert y_BTD.dtype == jnp.bfloat16
     x64 = np.float64(x_BTD)
-    # Rounded once, at the end: half of bfloat16's last bit.
-    np.testing.assert_allclose(np.float64(y_BTD), x64 / np.sqrt(np.mean(x64**2)), rtol=2**-8)
+    expected = (x64 / np.sqrt(np.mean(x64**2))).astype(y_BTD.dtype)
+    # Rounded once, at the end; float32 itself is off by a bit where the next is close.
+    assert np.mean(np.asarray(y_BTD) == expected) > 0.99
 
 
 def test_a_row_of_zeros_stays_zero():

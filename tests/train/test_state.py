@@ -7,6 +7,7 @@ from jax.sharding import PartitionSpec
 
 from ift_jax import sharding
 from ift_jax.checkpoints.store import Store
+from ift_jax.layers.dropout import Noise
 from ift_jax.train.optim import OptimizerConfig, make_optimizer
 from ift_jax.train.state import TrainState, abstract_state, new_state, place, state_shardings
 from ift_jax.train.step import make_train_step
@@ -21,22 +22,26 @@ def trainer(functions, optimizer, mesh, **switches):
 
 
 @pytest.mark.parametrize(
-    ("mesh", "name"),
+    ("mesh", "name", "dropout"),
     [
-        ("fsdp:8", "adamw"),
-        ("fsdp:4,tensor:2", "adafactor"),
-        ("data:2,fsdp:2,tensor:2", "adamw"),
+        ("fsdp:8", "adamw", 0.3),
+        ("fsdp:4,tensor:2", "adafactor", 0.0),
+        ("data:2,fsdp:2,tensor:2", "adamw", 0.0),
+        ("fsdp:2,sequence:2,tensor:2", "adafactor", 0.3),
     ],
 )
 def test_a_mesh_trains_as_one_device_does(
-    make_functions, make_batch, params, optimizer_for, mesh, name
+    make_functions, make_batch, params, optimizer_for, mesh, name, dropout
 ):
-    functions, batch = make_functions(), make_batch(B=16)
+    functions, batch = make_functions(dropout=dropout), make_batch(B=16)
     optimizer = optimizer_for(functions, name=name)
+    noise = Noise if dropout else None
     alone = place(lambda params: params, optimizer, None, params)
-    step_alone = make_train_step(functions, optimizer)
+    step_alone = make_train_step(functions, optimizer, noise=noise)
     mesh = sharding.make_mesh(mesh)
-    shardings, train_step, place_batch = trainer(functions, optimizer, mesh, micro_steps=2)
+    shardings, train_step, place_batch = trainer(
+        functions, optimizer, mesh, micro_steps=2, noise=noise
+    )
     with jax.set_mesh(mesh):
         state = place(lambda params: params, optimizer, shardings, params)
     for _ in range(2):
@@ -118,11 +123,11 @@ def test_micro_batches_move_no_rows_between_devices(
 def test_resumes_bitwise_equal_and_on_another_mesh(
     make_functions, make_batch, params, optimizer_for, tmp_path
 ):
-    functions = make_functions()
+    functions = make_functions(dropout=0.3)
     optimizer = optimizer_for(functions)
     batches = [make_batch(seed=step) for step in range(4)]
     mesh = sharding.make_mesh("fsdp:4,tensor:2")
-    shardings, train_step, place_batch = trainer(functions, optimizer, mesh)
+    shardings, train_step, place_batch = trainer(functions, optimizer, mesh, noise=Noise)
     store = Store(tmp_path)
 
     with jax.set_mesh(mesh):
@@ -133,7 +138,7 @@ def test_resumes_bitwise_equal_and_on_another_mesh(
             state, _ = train_step(state, place_batch(batch))
 
     def resumed(mesh):
-        shardings, train_step, place_batch = trainer(functions, optimizer, mesh)
+        shardings, train_step, place_batch = trainer(functions, optimizer, mesh, noise=Noise)
         abstract = abstract_state(functions.abstract, optimizer, shardings.params)
         found = store.restore(2, abstract.params, train=abstract.training)
         with jax.set_mesh(mesh):
