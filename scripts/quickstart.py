@@ -13,7 +13,6 @@ import time
 
 BEGAN = time.time()  # before the imports, which are part of the job
 
-import shutil
 from pathlib import Path
 
 from absl import flags
@@ -37,7 +36,7 @@ def main() -> None:
     if _CONTROLS.value:
         result = quickstart.run_controls(config, workdir)
     else:
-        shutil.rmtree(workdir, ignore_errors=True)  # always from the start, and timed whole
+        quickstart.clear(workdir)  # always from the start, and timed whole
         result = quickstart.run(config, workdir, BEGAN)
     print(f"\n{quickstart.tables(result)}\n")
     print(f"{result['seconds']:.0f} s; report, picture, records and checkpoints: {workdir}")

@@ -9,8 +9,10 @@ text, the finetuned model answers after an EOS token, as it was trained to.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,31 @@ GROUPS = {
     "held_out_subjects": tuple(sorted(HELD_OUT_SUBJECTS)),
     "held_out_facts": tuple(sorted(set(SUBJECTS) - HELD_OUT_SUBJECTS)),
 }
+
+
+WRITES = (
+    *("after", "before", "benchmark", "checkpoints", "controls", "events.out.tfevents.*"),
+    *("metrics.jsonl", "model.json", "report.json", "report.md", "report.png", "tokenizer.model"),
+)
+"""What is in a quickstart's folder."""
+
+
+def clear(workdir: Path) -> None:
+    """Removes an earlier quickstart.
+
+    Raises:
+        ValueError: `workdir` holds something else, which stays.
+    """
+    if not workdir.exists():
+        return
+    names = sorted(entry.name for entry in workdir.iterdir())
+    others = [name for name in names if not any(fnmatch(name, known) for known in WRITES)]
+    if others:
+        raise ValueError(
+            f"{workdir} holds {others[0]}, which no quickstart wrote, and is not cleared: name"
+            " another --workdir"
+        )
+    shutil.rmtree(workdir)
 
 
 def run(config: ConfigDict, workdir: Path, began: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -51,6 +52,21 @@ def test_the_bundled_model_completes_a_statement():
     assert score.greedy == (True, False)
 
 
+def test_an_earlier_quickstart_is_cleared_and_nothing_else(tmp_path):
+    workdir = tmp_path / "run"
+    quickstart.clear(workdir)
+    for name in ("before", "checkpoints"):
+        (workdir / name).mkdir(parents=True)
+    (workdir / "events.out.tfevents.1.host").touch()
+    quickstart.clear(workdir)
+    assert not workdir.exists()
+    (workdir / "checkpoints").mkdir(parents=True)
+    (workdir / "thesis.tex").touch()
+    with pytest.raises(ValueError, match=r"thesis\.tex.*another --workdir"):
+        quickstart.clear(workdir)
+    assert sorted(each.name for each in workdir.iterdir()) == ["checkpoints", "thesis.tex"]
+
+
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     """Reports of three seeds, and the controls of the first."""
@@ -68,6 +84,8 @@ def reports(tmp_path_factory):
         subprocess.run(command, cwd=ROOT, env=env, check=True)
         if seed == 0:
             subprocess.run([*command, "--controls"], cwd=ROOT, env=env, check=True)
+        names = [each.name for each in workdir.iterdir()]
+        assert all(any(fnmatch(n, known) for known in quickstart.WRITES) for n in names)
         found.append(json.loads((workdir / "report.json").read_text()))
     return found
 
