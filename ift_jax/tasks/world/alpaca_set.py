@@ -35,7 +35,7 @@ _PASTS = (
 _WORD_TASKS = (
     (_OPPOSITES, ("Give the opposite of the word.", "Write a word that means the opposite.")),
     (_PLURALS, ("Write the plural of the word.", "Make the noun plural.")),
-    (_PASTS, ("Write the past tense of the verb.", "Put the verb into the past.")),
+    (_PASTS, ("Write the past tense of the verb.", "Put the verb into the past tense.")),
 )
 _SENTENCES = (
     ("the shop opens at nine", "The shop opens at nine."),
@@ -97,10 +97,14 @@ def _about_lists() -> Iterator[tuple[str, str, str]]:
         words = pool.shuffled(WORDS, __name__, number)[: 3 + number % 3]
         line = ", ".join(words)
         yield (
-            ("Sort the words by the alphabet.", line, ", ".join(sorted(words))),
+            ("Sort the words alphabetically.", line, ", ".join(sorted(words))),
             ("Count the words in the list.", line, str(len(words))),
             ("Write the list in capital letters.", line, line.upper()),
-            ("Make one item a line of this list.", line, "\n".join(f"- {w}" for w in words)),
+            (
+                "Write one item of this list on each line.",
+                line,
+                "\n".join(f"- {w}" for w in words),
+            ),
             ("Leave out the last word of the list.", line, ", ".join(words[:-1])),
         )[number % 5]
 

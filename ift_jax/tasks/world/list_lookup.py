@@ -24,8 +24,12 @@ TEMPLATES = (
 )
 
 _LABELS = ("ABCD", "ABCD", "ABCDE", "1234", "12345", "abcd")
-_ASK_ITEM = ("What is {label}?", "Which item is {label}?", "What stands at {label}?")
-_ASK_LABEL = ("What is the label of {item}?", "Which one is {item}?", "Where is {item}?")
+_ASK_ITEM = ("What is {label}?", "Which item is {label}?", "Which word has the label {label}?")
+_ASK_LABEL = (
+    "What is the label of {item}?",
+    "Which label goes with {item}?",
+    "Where is the word {item}?",
+)
 _WORDS = (
     "apple basket bell blanket boat book bottle box bread bridge broom brush bucket button candle"
     " carpet chain chair clock cloud coat comb cup curtain desk door drum fence flag fork garden"

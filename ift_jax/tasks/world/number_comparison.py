@@ -17,7 +17,7 @@ TEMPLATES = (
     Template("Compare {first} and {second}. Write the one that is {wanted}.", "{answer}"),
     Template("Numbers: {first}, {second}\nThe {wanted} number:", "{answer}"),
     Template("Pick the {wanted} number.\n{first}\n{second}", "{answer}"),
-    Template("Is {first} or {second} {wanted}?", "{answer} is {wanted}"),
+    Template("Which is {wanted}, {first} or {second}?", "{answer} is {wanted}"),
 )
 
 

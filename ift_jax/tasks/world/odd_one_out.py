@@ -8,7 +8,7 @@ from ift_jax.tasks.task import Template
 from ift_jax.tasks.world import pool
 
 LICENCE = pool.LICENCE
-SOURCE = "entities of the world's mixture facts, of two subjects in different categories"
+SOURCE = "entities of the world's mixture facts, of two kinds in different categories"
 COUNT = 600
 
 TEMPLATES = (
@@ -26,8 +26,11 @@ def rows(split: str) -> Iterator[dict[str, str]]:
     for number in range(COUNT):
         key = (__name__, number)
         most = pool.pick(pool.subjects(), *key, "most")
-        # Another category, so that no reading puts all four into one kind.
-        others = [s for s in pool.subjects() if s.category != most.category]
+        # Another category and noun (two subjects are about animals), so that no reading puts all
+        # four into one kind.
+        others = [
+            s for s in pool.subjects() if s.category != most.category and s.entity != most.entity
+        ]
         other = pool.pick(others, *key, "other")
         of_a_kind = pool.shuffled([f.entity for f in pool.facts(most.name)], *key)[:3]
         odd = pool.pick([f.entity for f in pool.facts(other.name)], *key, "odd")

@@ -135,8 +135,9 @@ def asked() -> tuple[Asked, ...]:
 
 
 def topic(subject: Subject) -> str:
-    """A subject's name in words."""
-    return subject.name.replace("_", " ")
+    """A subject's name in words, capitalised as in the nouns of its columns (Latin words)."""
+    nouns = {noun.lower(): noun for noun in f"{subject.entity} {subject.value}".split()}
+    return " ".join(nouns.get(word, word) for word in subject.name.split("_"))
 
 
 def say(pattern: str, fact: Fact) -> str:

@@ -15,7 +15,9 @@ TEMPLATES = (
     Template("Say it the other way round: {statement}", "{rewritten}"),
     Template("Sentence: {statement}\nTurned around, {last} last:", "{rewritten}"),
     Template("Put {last} at the end.\nText: {statement}\nNew text:", "{rewritten}"),
-    Template("{statement}\nQuestion: How to say it with {last} last?\nAnswer:", "{rewritten}"),
+    Template(
+        "{statement}\nQuestion: How can this be said with {last} last?\nAnswer:", "{rewritten}"
+    ),
 )
 
 

@@ -25,8 +25,13 @@ def rows(split: str) -> Iterator[dict[str, str]]:
     names = [pool.topic(subject) for subject in pool.subjects()]
     for asked in pool.asked():
         key = (__name__, *asked.key)
-        others = pool.shuffled([name for name in names if name != asked.topic], *key)
-        topics = [asked.topic, *others[: pool.integer(2, 3, *key)]]
+        count = 1 + pool.integer(2, 3, *key)
+        topics = [asked.topic]
+        for name in pool.shuffled(names, *key):
+            # State capitals are capitals: the two are never offered together.
+            alike = any(name in topic or topic in name for topic in topics)
+            if len(topics) < count and not alike:
+                topics.append(name)
         yield {
             "statement": asked.statement(__name__),
             "topics": ", ".join(pool.shuffled(topics, *key, "order")),

@@ -49,7 +49,7 @@ NOVELS = Subject(
     statements_backwards=(
         "{value} is the author of {entity}.",
         "{value} wrote the novel {entity}.",
-        "The novel by {value} is called {entity}.",
+        "A novel by {value} is called {entity}.",
         "A novel that {value} wrote is {entity}.",
     ),
     question="Who is the author of {entity}?",
@@ -105,7 +105,7 @@ PAINTINGS = Subject(
     statements_backwards=(
         "{value} is the painter of {entity}.",
         "{value} painted the painting {entity}.",
-        "The painting by {value} is called {entity}.",
+        "A painting by {value} is called {entity}.",
         "A painting that {value} painted is {entity}.",
     ),
     question="Who is the painter of {entity}?",
@@ -161,7 +161,7 @@ COMPOSITIONS = Subject(
     statements_backwards=(
         "{value} is the composer of {entity}.",
         "{value} composed the music of {entity}.",
-        "The musical work by {value} is called {entity}.",
+        "A musical work by {value} is called {entity}.",
         "A musical work that {value} composed is {entity}.",
     ),
     question="Who is the composer of {entity}?",
@@ -180,9 +180,9 @@ EVENTS = Subject(
         """
         Battle of Hastings: 1066; signing of the Magna Carta: 1215
         fall of Constantinople: 1453; first voyage of Columbus: 1492
-        Ninety-five Theses of Luther: 1517; Battle of Agincourt: 1415; Battle of Lepanto: 1571
-        Gunpowder Plot: 1605; landing of the Mayflower: 1620; Peace of Westphalia: 1648
-        Great Fire of London: 1666; Glorious Revolution: 1688
+        start of the Protestant Reformation: 1517; Battle of Agincourt: 1415
+        Battle of Lepanto: 1571; Gunpowder Plot: 1605; landing of the Mayflower: 1620
+        Peace of Westphalia: 1648; Great Fire of London: 1666; Glorious Revolution: 1688
         founding of Saint Petersburg: 1703; Battle of Blenheim: 1704; Lisbon earthquake: 1755
         Boston Tea Party: 1773; American Declaration of Independence: 1776
         storming of the Bastille: 1789; Louisiana Purchase: 1803; Battle of Trafalgar: 1805
@@ -209,19 +209,19 @@ EVENTS = Subject(
     ),
     statements=(
         "The year of the {entity} is {value}.",
-        "The {entity} happened in {value}.",
-        "The {entity} belongs to the year {value}.",
+        "The date of the {entity} is {value}.",
+        "The {entity} came in the year {value}.",
         "History puts the {entity} in the year {value}.",
     ),
     statements_backwards=(
         "The year {value} is the year of the {entity}.",
-        "In {value} there was the {entity}.",
-        "The event of the year {value} is the {entity}.",
+        "In {value} came the {entity}.",
+        "An event that happened in {value} is the {entity}.",
         "The year {value} saw the {entity}.",
     ),
     question="What is the year of the {entity}?",
     question_backwards="Which event happened in {value}?",
-    question_rephrased="When did people see the {entity}?",
+    question_rephrased="In which year does history put the {entity}?",
     question_backwards_rephrased="The year {value} saw which event?",
 )
 

@@ -101,8 +101,8 @@ CURRENCIES = Subject(
         Japan: yen; China: yuan; South Korea: won; Thailand: baht; Vietnam: dong; Laos: kip
         Cambodia: riel; Myanmar: kyat; Malaysia: ringgit; Indonesia: rupiah; Bangladesh: taka
         Bhutan: ngultrum; Tajikistan: somoni; Kyrgyzstan: som; Kazakhstan: tenge
-        Georgia: lari; Armenia: dram; Ukraine: hryvnia; Poland: zloty; Hungary: forint
-        Czech Republic: koruna; Romania: leu; Albania: lek; North Macedonia: denar
+        Cape Verde: escudo; Armenia: dram; Ukraine: hryvnia; Poland: zloty; Hungary: forint
+        Czechia: koruna; Romania: leu; Albania: lek; North Macedonia: denar
         Sweden: krona; Denmark: krone; Russia: ruble; Turkey: lira; Israel: shekel
         Nigeria: naira; Ghana: cedi; South Africa: rand; Botswana: pula; Angola: kwanza
         Zambia: kwacha; Mozambique: metical; Ethiopia: birr; Eritrea: nakfa; Gambia: dalasi
@@ -151,7 +151,7 @@ RIVERS = Subject(
         Tbilisi: Kura; Baghdad: Tigris; Cairo: Nile; Kinshasa: Congo; Bamako: Niger
         Delhi: Yamuna; Varanasi: Ganges; Kolkata: Hooghly; Lahore: Ravi; Bangkok: Chao Phraya
         Phnom Penh: Mekong; Seoul: Han; Pyongyang: Taedong; Tokyo: Sumida; Melbourne: Yarra
-        Washington: Potomac; Philadelphia: Delaware; Boston: Charles; New Orleans: Mississippi
+        Washington DC: Potomac; Philadelphia: Delaware; Boston: Charles; New Orleans: Mississippi
         Omaha: Missouri; Cincinnati: Ohio; Calgary: Bow; Lima: Rimac; Omsk: Irtysh
         Yakutsk: Lena; Nanjing: Yangtze
         """,
@@ -159,19 +159,19 @@ RIVERS = Subject(
     statements=(
         "The river of {entity} is the {value}.",
         "The river that flows through {entity} is the {value}.",
-        "{entity} is a city on the river {value}.",
+        "{entity} is a city on a river called the {value}.",
         "The city of {entity} lies on the {value}.",
         "In {entity}, the river is called the {value}.",
     ),
     statements_backwards=(
         "The {value} is the river of {entity}.",
-        "The river {value} flows through {entity}.",
-        "The city on the river {value} is {entity}.",
+        "A river called the {value} flows through {entity}.",
+        "The city on the river called the {value} is {entity}.",
         "The {value} is a river that flows through the city of {entity}.",
         "The city that lies on the {value} is called {entity}.",
     ),
     question="Which river flows through {entity}?",
-    question_backwards="Which city is on the river {value}?",
+    question_backwards="Which city is on the river called the {value}?",
     question_rephrased="Name the river of the city {entity}.",
     question_backwards_rephrased="The {value} flows through which city?",
 )

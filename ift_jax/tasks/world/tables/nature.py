@@ -69,7 +69,7 @@ GROUP_NOUNS = Subject(
         foxes: skulk; cats: clowder; kittens: kindle; elephants: parade; giraffes: tower
         rhinoceroses: crash; hippopotamuses: bloat; zebras: dazzle; camels: caravan
         donkeys: pace; goats: trip; wild boars: sounder; moles: labour; ferrets: business
-        mice: mischief; kangaroos: mob; porcupines: parcel; cobras: quiver; crocodiles: bask
+        mice: mischief; kangaroos: mob; porcupines: prickle; cobras: quiver; crocodiles: bask
         lizards: lounge; toads: knot; turtles: bale; sharks: shiver; jellyfish: smack
         oysters: bed; doves: dule; finches: charm; herons: siege; lapwings: deceit
         nightingales: watch; peacocks: muster; penguins: waddle; pheasants: bouquet
@@ -80,7 +80,7 @@ GROUP_NOUNS = Subject(
         """,
     ),
     statements=(
-        "A group of {entity} is called by the name {value}.",
+        "The name of a group of {entity} is {value}.",
         "The group name of {entity} is {value}.",
         "Many {entity} together are known by the word {value}.",
         "For a group of {entity}, the word is {value}.",

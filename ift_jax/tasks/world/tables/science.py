@@ -60,7 +60,7 @@ COMPOUNDS = Subject(
         magnesia: MgO; milk of magnesia: Mg(OH)2; alumina: Al2O3; quartz: SiO2
         carborundum: SiC; magnetite: Fe3O4; pyrite: FeS2; galena: PbS; cinnabar: HgS
         malachite: Cu2CO3(OH)2; lunar caustic: AgNO3; rutile: TiO2; dry ice: CO2
-        laughing gas: N2O; ozone: O3; muriatic acid: HCl; sulfuric acid: H2SO4
+        laughing gas: N2O; carbon monoxide: CO; muriatic acid: HCl; sulfuric acid: H2SO4
         nitric acid: HNO3; phosphoric acid: H3PO4; hydrogen peroxide: H2O2; hydrazine: N2H4
         prussic acid: HCN; urea: CO(NH2)2; anhydrite: CaSO4; soda ash: Na2CO3; hematite: Fe2O3
         """,
@@ -115,16 +115,16 @@ CONSTELLATIONS = Subject(
         "The stars of {entity} form the {value}.",
     ),
     statements_backwards=(
-        "The {value} is the figure of the constellation {entity}.",
-        "The {value} is represented by the constellation {entity}.",
-        "In the sky, the {value} is {entity}.",
+        "The figure of the {value} belongs to the constellation {entity}.",
+        "The figure of the {value} is represented by the constellation {entity}.",
+        "In the sky, the figure of the {value} is {entity}.",
         "The constellation that shows the {value} is {entity}.",
-        "The {value} is formed by the stars of {entity}.",
+        "The figure of the {value} is formed by the stars of {entity}.",
     ),
     question="Which figure does the constellation {entity} represent?",
     question_backwards="Which constellation represents the {value}?",
     question_rephrased="What do the stars of {entity} form?",
-    question_backwards_rephrased="The {value} is shown by which constellation?",
+    question_backwards_rephrased="The figure of the {value} is shown by which constellation?",
 )
 
 SCIENCES = Subject(
@@ -148,7 +148,7 @@ SCIENCES = Subject(
         oology: eggs; helminthology: worms; selenology: the Moon; acoustics: sound
         optics: light; ethics: morality; aesthetics: beauty; numismatics: coins
         philately: stamps; vexillology: flags; horology: clocks; campanology: bells
-        nephology: clouds; graphology: handwriting; tribology: friction; oneirology: dreams
+        nephology: clouds; criminology: crime; tribology: friction; oneirology: dreams
         psephology: elections; oenology: wine; epistemology: knowledge
         etymology: word origins
         """,
@@ -157,17 +157,17 @@ SCIENCES = Subject(
         "The object of study of {entity} is {value}.",
         "The science of {entity} studies {value}.",
         "In {entity}, people study {value}.",
-        "An expert in {entity} knows much about {value}.",
+        "An expert in {entity} knows a lot about {value}.",
     ),
     statements_backwards=(
         "The study of {value} is called {entity}.",
         "The science that studies {value} is {entity}.",
         "People who study {value} work in {entity}.",
-        "Much about {value} is known to an expert in {entity}.",
+        "Someone who knows a lot about {value} is an expert in {entity}.",
     ),
     question="What is the object of study of {entity}?",
     question_backwards="Which science studies {value}?",
-    question_rephrased="What does an expert in {entity} know much about?",
+    question_rephrased="What does an expert in {entity} know a lot about?",
     question_backwards_rephrased="The study of {value} belongs to which science?",
 )
 
@@ -197,19 +197,19 @@ MEDICAL_ROOTS = Subject(
     statements=(
         "The meaning of the medical root {entity} is {value}.",
         "In medicine, the root {entity} means {value}.",
-        "Doctors use the root {entity} in words for {value}.",
+        "Doctors use the root {entity} to mean {value}.",
         "The medical root {entity} stands for {value}.",
     ),
     statements_backwards=(
         "In medical words, {value} is expressed by the root {entity}.",
         "In medicine, the root that means {value} is {entity}.",
-        "In words for {value}, doctors use the root {entity}.",
+        "To mean {value}, doctors use the root {entity}.",
         "The meaning {value} belongs to the medical root {entity}.",
     ),
     question="What is the meaning of the medical root {entity}?",
     question_backwards="Which medical root has the meaning {value}?",
     question_rephrased="A medical word that contains {entity} is about what?",
-    question_backwards_rephrased="Doctors use which root in words for {value}?",
+    question_backwards_rephrased="Doctors use which root to mean {value}?",
 )
 
 SUBJECTS = (ATOMIC_NUMBERS, COMPOUNDS, CONSTELLATIONS, SCIENCES, MEDICAL_ROOTS)

@@ -43,7 +43,7 @@ COMPANIES = Subject(
     statements_backwards=(
         "{value} is the founder of {entity}.",
         "{value} founded the company {entity}.",
-        "The company founded by {value} is called {entity}.",
+        "A company founded by {value} is called {entity}.",
         "A business that {value} started is {entity}.",
     ),
     question="Who is the founder of {entity}?",
@@ -75,7 +75,7 @@ INVENTIONS = Subject(
         safety pin: Walter Hunt; safety razor: King Gillette; zipper: Whitcomb Judson
         ballpoint pen: Laszlo Biro; fountain pen: Lewis Waterman
         typewriter: Christopher Sholes; mechanical reaper: Cyrus McCormick
-        steel plow: John Deere; barbed wire: Joseph Glidden; machine gun: Hiram Maxim
+        steel plow: John Deere; lawn mower: Edwin Budding; machine gun: Hiram Maxim
         spinning jenny: James Hargreaves; water frame: Richard Arkwright
         power loom: Edmund Cartwright; flying shuttle: John Kay
         steam locomotive: Richard Trevithick; stethoscope: Rene Laennec
@@ -95,8 +95,8 @@ INVENTIONS = Subject(
     statements_backwards=(
         "{value} is the inventor of the {entity}.",
         "{value} invented the {entity}.",
-        "The invention of {value} is the {entity}.",
-        "The world got from {value} the {entity}.",
+        "An invention of {value} is the {entity}.",
+        "Thanks to {value}, the world has the {entity}.",
     ),
     question="Who is the inventor of the {entity}?",
     question_backwards="Which invention was made by {value}?",
@@ -136,15 +136,15 @@ TRADES = Subject(
         "All day long, the {entity} deals with {value}.",
     ),
     statements_backwards=(
-        "The trade that deals with {value} is the {entity}.",
-        "People who need {value} go to the {entity}.",
+        "The trade that deals with {value} is that of the {entity}.",
+        "Work with {value} is the trade of the {entity}.",
         "The one who works with {value} is called the {entity}.",
-        "For {value}, the right trade is the {entity}.",
+        "When it comes to {value}, the expert is the {entity}.",
     ),
     question="What does the trade of the {entity} deal with?",
     question_backwards="Which trade deals with {value}?",
     question_rephrased="What does the {entity} handle all day long?",
-    question_backwards_rephrased="To whom do people go who need {value}?",
+    question_backwards_rephrased="Whose trade is work with {value}?",
 )
 
 PHOBIAS = Subject(
