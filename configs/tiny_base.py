@@ -21,6 +21,6 @@ def get_config() -> ConfigDict:
     config.optimizer.final_lr_ratio = 0.02
     config.optimizer.weight_decay = 0.1
     config.optimizer.clip_norm = 1.0
-    config.steps = 2000
+    config.steps = 3000
     config.log_every = 50
     return config.lock()
