@@ -19,11 +19,13 @@ import tokenizers
 from sentencepiece import sentencepiece_pb2
 
 from ift_jax.checkpoints import gguf_tokenizer
-from ift_jax.checkpoints.gguf import GGUF
+from ift_jax.checkpoints.gguf import GGUF, GGUFError
 
 SENTENCEPIECE_FILE = "tokenizer.model"
 BPE_FILE = "tokenizer.json"
 BPE_CONFIG_FILE = "tokenizer_config.json"
+
+_NORMAL = 1  # of GGUF's token types, the ordinary one
 
 
 class Tokenizer(Protocol):
@@ -72,7 +74,7 @@ def load(path: str | Path) -> SentencePiece | BPE:
     """
     path = Path(path)
     if path.is_dir():
-        found = [path / name for name in (SENTENCEPIECE_FILE, BPE_FILE) if (path / name).is_file()]
+        found = _files_in(path)
         if not found:
             raise ValueError(
                 f"{path}: neither {SENTENCEPIECE_FILE} nor {BPE_FILE} in this folder;"
@@ -85,6 +87,11 @@ def load(path: str | Path) -> SentencePiece | BPE:
         data = path.read_bytes()
         return BPE(data, where=str(path), **_specials_beside(path, data))
     return SentencePiece(path.read_bytes(), where=str(path))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The tokenizer files of a folder, the one to take first."""
+    return [folder / name for name in (SENTENCEPIECE_FILE, BPE_FILE) if (folder / name).is_file()]
 
 
 class SentencePiece:
@@ -144,7 +151,11 @@ class SentencePiece:
     def save(self, directory: str | Path) -> None:
         """See `Tokenizer.save`."""
         Path(directory).mkdir(parents=True, exist_ok=True)
-        (Path(directory) / self.filename).write_bytes(self._data)
+        _write(Path(directory) / self.filename, self._data)
+
+    def pieces(self) -> list[str | None]:
+        """The text of each id, as the file has it."""
+        return [self._model.id_to_piece(i) for i in range(self.vocab_size)]
 
 
 class BPE:
@@ -208,11 +219,22 @@ class BPE:
         """Writes tokenizer.json, and its special tokens to tokenizer_config.json beside it."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / self.filename).write_bytes(self._data)
+        _write(directory / self.filename, self._data)
         config = {"eos_token": self._eos, "add_bos_token": self._bos is not None}
         if self._bos is not None:
             config["bos_token"] = self._bos
-        (directory / BPE_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        _write(directory / BPE_CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+    def pieces(self) -> list[str | None]:
+        """The text of each id, as the file has it; None where an id has none."""
+        return [self._model.id_to_token(i) for i in range(self.vocab_size)]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file that is there whole or not at all, however the process ends."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 def _specials_beside(path: Path, data: bytes) -> dict[str, str | None]:
@@ -262,14 +284,43 @@ def _parse_json(data: bytes, where: str) -> dict[str, Any]:
     return parsed
 
 
-def from_gguf(gguf: GGUF) -> BPE:
-    """A model's byte-level BPE tokenizer, rebuilt from what its GGUF file says.
+def from_gguf(gguf: GGUF) -> SentencePiece | BPE:
+    """A model's tokenizer: rebuilt from what its GGUF file says, else the original beside the file.
 
     Raises:
-        GGUFError: a tokenizer that cannot be rebuilt exactly, or metadata that disagree.
+        GGUFError: a tokenizer that cannot be rebuilt exactly, and no original beside the file or
+            one with other tokens; or metadata that disagree.
     """
-    rebuilt = gguf_tokenizer.rebuild(gguf)
+    try:
+        rebuilt = gguf_tokenizer.rebuild(gguf)
+    except GGUFError as error:
+        folder = gguf.path.parent
+        if not _files_in(folder):
+            raise GGUFError(
+                f"{error}: put {SENTENCEPIECE_FILE}, or {BPE_FILE} with its {BPE_CONFIG_FILE},"
+                f" into {folder.absolute()}, where it is read"
+            ) from None
+        original = load(folder)
+        _check_same(original, folder / original.filename, gguf)
+        return original
     return BPE(rebuilt.tokenizer_json, eos=rebuilt.eos, bos=rebuilt.bos, where=str(gguf.path))
+
+
+def _check_same(original: SentencePiece | BPE, where: Path, gguf: GGUF) -> None:
+    """A folder may hold another model's tokenizer: its tokens must be those of the GGUF file.
+
+    Only ordinary tokens are compared: converters rename special ones, and fill up with others.
+    """
+    tokens = gguf.value("tokenizer.ggml.tokens", list)
+    types = gguf.value("tokenizer.ggml.token_type", np.ndarray)
+    expected = {i: tokens[i] for i in np.flatnonzero(types[: len(tokens)] == _NORMAL).tolist()}
+    pieces = dict(enumerate(original.pieces()))
+    for i, token in expected.items():
+        if pieces.get(i) != token:
+            raise GGUFError(
+                f"{where}: token {i} is {pieces.get(i)!r}, {gguf.path} has {token!r}; replace it by"
+                " the model's own tokenizer file"
+            )
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: str | Path) -> SentencePiece:

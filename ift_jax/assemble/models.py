@@ -11,19 +11,21 @@ Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from ift_jax import lookup, sharding, tokenizers
 from ift_jax.checkpoints import gguf, safetensors, transfer
-from ift_jax.checkpoints.store import Store
+from ift_jax.checkpoints.store import Store, write_json
 from ift_jax.layers.functional import Functions, Params
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "tiny"
@@ -80,25 +82,32 @@ def open_model(
 
     Raises:
         ValueError: nothing of that kind there, an unknown family, a config that the family
-            refuses, or a tokenizer larger than the embedding.
+            refuses, a tokenizer larger than the embedding, or a step of what has none.
     """
     path = BUNDLED if str(path) == "bundled" else Path(path)
     if (path / MODEL_FILE).is_file():
         return _open_directory(path, mesh, step, switches or {})
+    if step is not None:
+        raise ValueError(
+            f"{path}: step {step} was asked for, and only a model directory ({MODEL_FILE}) has"
+            " steps; leave the step out"
+        )
     published = open_published(path)
     config = dataclasses.replace(published.config, **(switches or {}))
     functions = Functions(published.family, config)
-    tokenizers.check_fits(published.tokenizer, config.V)
+    with _naming(path):
+        tokenizers.check_fits(published.tokenizer, config.V)
     abstract = abstract_params(functions, mesh)
 
     def load() -> Params:
-        return transfer.import_params(
-            published.source,
-            published.table,
-            config,
-            abstract,
-            place=lambda name, array: jax.device_put(array, abstract[name].sharding),
-        )
+        with _naming(path):
+            return transfer.import_params(
+                published.source,
+                published.table,
+                config,
+                abstract,
+                place=lambda name, array: _place(array, abstract[name].sharding),
+            )
 
     return Model(functions, published.tokenizer, "plain", 0, load)
 
@@ -113,7 +122,8 @@ def open_published(path: str | Path) -> Published:
     if path.is_file():
         file = gguf.GGUF(path)
         family = _family(str(file.metadata.get("general.architecture")), path)
-        config = family.from_gguf(file.metadata, file.tensors)
+        with _naming(path):
+            config = family.from_gguf(file.metadata, file.tensors)
         return Published(
             family, config, family.gguf_table(config), file, tokenizers.from_gguf(file)
         )
@@ -127,8 +137,13 @@ def open_published(path: str | Path) -> Published:
         published = json.loads(description.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{description} is not JSON: {error}") from error
+    if not isinstance(published, dict):
+        raise ValueError(
+            f"{description}: a JSON {type(published).__name__}, expected an object; fetch it again"
+        )
     family = _family(str(published.get("model_type")), description)
-    config = family.from_hf(published)
+    with _naming(description):
+        config = family.from_hf(published)
     source = safetensors.open_model(path)
     return Published(family, config, family.hf_table(config), source, tokenizers.load(path))
 
@@ -155,7 +170,8 @@ def random_model(
     """
     functions = sized(spec, switches)
     loaded = tokenizers.load(tokenizer)
-    tokenizers.check_fits(loaded, functions.config.V)
+    with _naming(tokenizer):
+        tokenizers.check_fits(loaded, functions.config.V)
     shardings = sharding.param_shardings(mesh, functions.letters, functions.abstract)
     init = jax.jit(functions.init, out_shardings=shardings)
     return Model(functions, loaded, "plain", 0, lambda: init(jax.random.key(seed)))
@@ -178,7 +194,9 @@ def sized(spec: str, switches: Mapping[str, Any] | None = None) -> Functions:
 
 
 def describe(directory: str | Path, model: Model) -> None:
-    """Writes the files that make a folder with checkpoints a model directory."""
+    """Writes, on process 0, the files that make a folder with checkpoints a model directory."""
+    if jax.process_index() != 0:
+        return
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     model.tokenizer.save(directory)
@@ -188,7 +206,7 @@ def describe(directory: str | Path, model: Model) -> None:
         "tokenizer": model.tokenizer.filename,
         "prompt_format": model.prompt_format,
     }
-    (directory / MODEL_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    write_json(directory / MODEL_FILE, description)
 
 
 def export_model(model: Model, directory: str | Path, dtype: str | None = None) -> transfer.Export:
@@ -231,15 +249,19 @@ def _open_directory(path: Path, mesh: Mesh, step: int | None, switches: Mapping[
     where = path / MODEL_FILE
     try:
         description = json.loads(where.read_text(encoding="utf-8"))
-        family = lookup.find("models", description["family"], "Model")
-        config = dataclasses.replace(family.Config(**description["config"]), **switches)
+        family = _family(description["family"], where)
+        with _naming(where):
+            described = family.Config(**description["config"])
         tokenizer = tokenizers.load(path / description["tokenizer"])
         prompt_format = description["prompt_format"]
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{where} does not describe a model: {error}") from error
+    config = dataclasses.replace(described, **switches)
     functions = Functions(family, config)
-    tokenizers.check_fits(tokenizer, config.V)
-    found = Store(path / CHECKPOINTS).latest() if step is None else step
+    with _naming(path):
+        tokenizers.check_fits(tokenizer, config.V)
+    with Store(path / CHECKPOINTS) as store:
+        found = store.latest() if step is None else step
     if found is None:
         raise ValueError(f"{path / CHECKPOINTS} has no checkpoint; was its run stopped before one?")
 
@@ -255,3 +277,22 @@ def _family(name: str, where: Path) -> ModuleType:
         return lookup.find("models", name, "Model")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _place(array: np.ndarray, placement: jax.sharding.Sharding) -> jax.Array:
+    """A host's array on devices, each process giving what its own devices hold.
+
+    `jax.device_put` would first send all of the array to every process, to compare them.
+    """
+    return jax.make_array_from_callback(array.shape, placement, lambda index: array[index])
+
+
+@contextlib.contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Names the file in an error that comes from a place where it isn't known."""
+    try:
+        yield
+    except ValueError as error:
+        if str(error).startswith((f"{path}:", f"{path}/")):
+            raise
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{Path(path).name}: ')}") from error

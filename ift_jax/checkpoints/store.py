@@ -192,7 +192,10 @@ class Store:
         groups = _groups(params, train)
         for group, wanted in groups.items():
             if group not in content["arrays"]:
-                raise StoreError(f"{path}: holds no {group} state; it was saved without any")
+                raise StoreError(
+                    f"{path}: holds no {group} state: this is a model, not a run; use another"
+                    " --workdir"
+                )
             _check_specs(path, group, content["arrays"][group], _specs(wanted))
         _check_files(path, content["files"], groups)
         found = self._checkpointer.restore(
@@ -214,7 +217,7 @@ class Store:
             content["files"] = {str(file.relative_to(path)): _hash(file) for file in _files(path)}
             for entry in (*path.rglob("*"), path):
                 _flush(entry)
-            _write_json(path / SEAL, {"content": content, "sha256": _digest(content)})
+            write_json(path / SEAL, {"content": content, "sha256": _digest(content)})
             _flush(self.directory)
             for old in self.steps()[: -self._keep] if self._keep else ():
                 (self.directory / str(old) / SEAL).unlink()  # first, or half a step looks whole
@@ -248,7 +251,7 @@ class Store:
             for remains in self.directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(remains)
             if self._identity is not None and not (self.directory / RUN).exists():
-                _write_json(self.directory / RUN, self._identity)
+                write_json(self.directory / RUN, self._identity)
 
     def _check_identity(self) -> None:
         path = self.directory / RUN
@@ -342,7 +345,7 @@ def _flush(path: Path) -> None:
         os.close(opened)
 
 
-def _write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Writes a file that is there whole or not at all, also after a power cut."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:

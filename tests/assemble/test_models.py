@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
+from ift_jax import tokenizers
 from ift_jax.assemble import models
+from ift_jax.checkpoints import safetensors
+from ift_jax.checkpoints.safetensors import Arrays
 from ift_jax.checkpoints.store import Store
 from ift_jax.sharding import make_mesh
+from tests.checkpoints.test_gguf import F32, build, entry, tensor
 
 
 @pytest.fixture
@@ -20,6 +27,64 @@ def mesh():
 @pytest.fixture
 def random(tokenizer_file, mesh):
     return models.random_model("llama:tiny", tokenizer_file, mesh, seed=3)
+
+
+@pytest.fixture
+def hf(random, tmp_path):
+    """The random model in Hugging Face's layout."""
+    models.export_model(random, tmp_path / "hf")
+    return tmp_path / "hf"
+
+
+@pytest.fixture
+def directory(random, tmp_path):
+    """The random model as a model directory, at step 7."""
+    with Store(tmp_path / "run" / models.CHECKPOINTS) as store:
+        store.save(7, random.load())
+    models.describe(tmp_path / "run", random)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def gguf(tokenizer_file, tmp_path):
+    """A LLaMA of one layer as a GGUF file, with a sentencepiece tokenizer as llama.cpp has it."""
+    pieces = tokenizers.load(tokenizer_file).pieces()
+    D, V = 4, len(pieces)
+    shapes = {"token_embd.weight": [D, V], "output.weight": [D, V], "output_norm.weight": [D]}
+    shapes |= {f"blk.0.{name}_norm.weight": [D] for name in ("attn", "ffn")}
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        shapes[f"blk.0.{name}.weight"] = [D, D]
+    head, data = [], b""
+    for name, axes in shapes.items():
+        head.append(tensor(name, axes, F32, len(data)))
+        size = 4 * int(np.prod(axes))
+        data += bytes(size + -size % 32)
+    counts = {"block_count": 1, "embedding_length": D, "feed_forward_length": D}
+    counts |= {"attention.head_count": 2, "context_length": 64}
+    entries = [
+        entry("general.architecture", "str", "llama"),
+        *(entry(f"llama.{key}", "u32", value) for key, value in counts.items()),
+        entry("llama.attention.layer_norm_rms_epsilon", "f32", 1e-5),
+        entry("tokenizer.ggml.model", "str", "llama"),
+        entry("tokenizer.ggml.tokens", "[str]", pieces),
+        entry("tokenizer.ggml.token_type", "[i32]", [2, 3, 3] + [1] * (V - 3)),
+    ]
+    (tmp_path / "gguf").mkdir()
+    file = tmp_path / "gguf" / "m.gguf"
+    file.write_bytes(build(entries, head, data))
+    return file
+
+
+def edit(file, **changes):
+    """Changes fields of a JSON file."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def refusal(path, mesh, **options) -> str:
+    """What opening and loading says, on one line."""
+    with pytest.raises(ValueError) as refused:
+        models.open_model(path, mesh, **options).load()
+    return str(refused.value).replace("\n", " ")
 
 
 def assert_same(seen, expected):
@@ -75,3 +140,129 @@ def test_the_bundled_model_is_small_and_opens(mesh):
     assert sum(file.stat().st_size for file in models.BUNDLED.iterdir()) <= 8e6
     model = models.open_model("bundled", mesh)
     assert 1e6 <= model.functions.parameter_count <= 4e6
+
+
+def test_weights_that_do_not_fit_name_their_folder(hf, mesh):
+    file = safetensors.File(hf / safetensors.SINGLE)
+    arrays = {name: file.read(name) for name in file.tensors if name != "model.norm.weight"}
+    safetensors.write(hf / safetensors.SINGLE, Arrays(arrays))
+    said = refusal(hf, mesh)
+    assert said.startswith(f"{hf}: the file does not hold this model")
+    assert "1 missing from the file:   model.norm.weight (128,)" in said
+
+
+def test_a_broken_safetensors_file_is_named_once(hf, mesh):
+    (hf / safetensors.SINGLE).write_bytes(b"short")
+    said = refusal(hf, mesh)
+    assert said.startswith(f"{hf / safetensors.SINGLE}: 5 bytes, too short")
+    assert said.count(str(hf)) == 1
+
+
+def test_a_config_that_the_family_refuses_is_named_once(hf, mesh):
+    edit(hf / "config.json", hidden_act="gelu")
+    said = refusal(hf, mesh)
+    assert said.startswith(f"{hf / 'config.json'}: hidden_act = 'gelu'")
+    edit(hf / "config.json", hidden_act="silu", num_key_value_heads=3)
+    assert refusal(hf, mesh).startswith(f"{hf / 'config.json'}: llama.Config: K = 3")
+
+
+def test_a_config_that_is_no_object(hf, mesh):
+    (hf / "config.json").write_text("[1]")
+    assert refusal(hf, mesh).startswith(f"{hf / 'config.json'}: a JSON list, expected an object")
+
+
+def test_a_refused_description_is_named(directory, mesh):
+    where = directory / models.MODEL_FILE
+    config = json.loads(where.read_text())["config"]
+    edit(where, config=config | {"D": 0})
+    assert refusal(directory, mesh).startswith(f"{where}: llama.Config: D = 0")
+    edit(where, family="lama")
+    assert refusal(directory, mesh).startswith(f"{where}: no module 'lama'")
+
+
+def test_a_gguf_that_the_family_refuses_is_named(gguf, mesh):
+    gguf.write_bytes(gguf.read_bytes().replace(b"llama.block_count", b"llama.block_kount"))
+    assert refusal(gguf, mesh).startswith(f"{gguf}: GGUF: the metadata key 'llama.block_count'")
+
+
+def test_a_tokenizer_larger_than_the_embedding(hf, directory, mesh, tmp_path):
+    texts = [" ".join(f"{a}{b}{c}" for a in "abcdefghi" for b in "jklmnopq" for c in "rstuvwxyz")]
+    tokenizers.train_sentencepiece(texts, 800, tmp_path / "large.model")
+    described = directory / models.MODEL_FILE
+    edit(hf / "config.json", vocab_size=700)
+    edit(described, config=json.loads(described.read_text())["config"] | {"V": 700})
+    for folder in (hf, directory):
+        shutil.copy(tmp_path / "large.model", folder / "tokenizer.model")
+        said = refusal(folder, mesh)
+        assert said.startswith(f"{folder}: tokenizer.model has 800 tokens"), said
+        assert "only V=700 rows; use the tokenizer that the model was trained with" in said
+
+
+def test_a_gguf_with_a_sentencepiece_tokenizer_reads_the_one_beside_it(gguf, tokenizer_file, mesh):
+    shutil.copy(tokenizer_file, gguf.parent / "tokenizer.model")
+    opened = models.open_model(gguf, mesh)
+    assert opened.tokenizer.fingerprint == tokenizers.load(tokenizer_file).fingerprint
+    assert opened.load()["embed.w"].shape == (600, 4)
+
+
+def test_a_gguf_without_its_tokenizer_says_where_to_put_it(gguf, mesh):
+    said = refusal(gguf, mesh)
+    assert said.startswith(f"{gguf}: tokenizer.ggml.model is 'llama'")
+    assert said.endswith(
+        "use the model's original tokenizer.model: put tokenizer.model, or tokenizer.json with its"
+        f" tokenizer_config.json, into {gguf.parent}, where it is read"
+    )
+
+
+def test_another_models_tokenizer_beside_a_gguf_is_refused(gguf, mesh):
+    texts = ["the quick brown fox jumps over the lazy dog"]
+    tokenizers.train_sentencepiece(texts, 300, gguf.parent / "tokenizer.model")
+    said = refusal(gguf, mesh)
+    assert said.startswith(f"{gguf.parent / 'tokenizer.model'}: token ")
+    assert f"{gguf} has " in said
+
+
+def test_published_models_have_no_steps(hf, gguf, mesh):
+    for path in ("bundled", hf, gguf):
+        assert "step 3 was asked for" in refusal(path, mesh, step=3)
+
+
+def test_parameters_go_to_devices_without_comparing_them_on_all_processes(
+    hf, random, mesh, monkeypatch
+):
+    """`jax.device_put` does that with an array on the host and a sharding over processes."""
+    opened, expected = models.open_model(hf, mesh), random.load()
+
+    def refuse(*_, **__):
+        raise AssertionError("device_put of a parameter")
+
+    monkeypatch.setattr(jax, "device_put", refuse)
+    loaded = opened.load()
+    assert_same(loaded, expected)
+    assert all(loaded[name].sharding == expected[name].sharding for name in loaded)
+
+
+def test_one_process_describes_a_model(random, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    models.describe(tmp_path / "run", random)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_description_leaves_the_one_before(directory, random, monkeypatch):
+    before = {file.name: file.read_bytes() for file in directory.iterdir() if file.is_file()}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(f"os.{name}", killed)
+    with pytest.raises(KeyboardInterrupt):
+        models.describe(directory, dataclasses.replace(random, prompt_format="flan"))
+    assert {name: (directory / name).read_bytes() for name in before} == before
+
+
+def test_opening_a_directory_leaves_no_store_open(directory, mesh, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Store, "close", lambda self: closed.append(self))
+    models.open_model(directory, mesh)
+    assert len(closed) == 1

@@ -106,7 +106,7 @@ def test_a_file_that_does_not_fit_leaves_nothing_behind(published, tmp_path):
     (published / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": 3}))
     imported = run("import_checkpoint.py", f"--source={published}", f"--out={tmp_path / 'model'}")
     assert imported.returncode == 1
-    assert imported.stderr.startswith("import_checkpoint: ")
+    assert imported.stderr.startswith(f"import_checkpoint: {published}: the file does not hold")
     assert "9 missing from the file:" in imported.stderr
     assert "model.layers.2.self_attn.q_proj.weight (24, 20)" in imported.stderr
     assert "Traceback" not in imported.stderr
