@@ -215,6 +215,8 @@ def write(path: str | Path, source: Source, metadata: Mapping[str, str] | None =
                     f"{name}: read as {array.dtype}{array.shape}, announced as {dtype}{shape}"
                 )
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the name on an empty file
     partial.replace(path)
 
 
@@ -233,8 +235,7 @@ def write_model(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    if old := sorted(directory.glob("*.safetensors*")):
-        raise SafetensorsError(f"{old[0]}: exists already; write to an empty folder")
+    _check_free(directory)
     shards: list[dict[str, Header]] = [{}]
     for name, tensor in source.tensors.items():
         filled = sum(other.nbytes for other in shards[-1].values())
@@ -252,9 +253,25 @@ def write_model(
             "metadata": {"total_size": sum(t.nbytes for t in source.tensors.values())},
             "weight_map": {n: file for file, part in zip(files, shards, strict=True) for n in part},
         }
-        (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        partial = directory / f"{INDEX}.partial"
+        partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        partial.replace(directory / INDEX)
         files.append(INDEX)
     return [directory / file for file in files]
+
+
+def _check_free(directory: Path) -> None:
+    """Refuses a folder with safetensors, and tells those of a killed export from a model."""
+    old = sorted(directory.glob("*.safetensors*"))
+    if not old:
+        return
+    partial = [path for path in old if path.suffix == ".partial"]
+    if partial or not {SINGLE, INDEX} & {path.name for path in old}:
+        raise SafetensorsError(
+            f"{(partial or old)[0]}: left by an export that was killed; delete the"
+            f" {len(old)} files {directory / '*.safetensors*'} and run again"
+        )
+    raise SafetensorsError(f"{old[0]}: exists already; write to an empty folder")
 
 
 class _Part(NamedTuple):

@@ -49,9 +49,9 @@ def cached(folder: Path, make: Callable[[Path], dict[str, Any]]) -> dict[str, An
     """
     if not (folder / MANIFEST).exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent / ".lock"):
+        with _locked(folder.parent / ".lock") as alone:
             if not (folder / MANIFEST).exists():
-                _publish(folder, make)
+                _publish(folder, make, sweep=alone)
     return read(folder)
 
 
@@ -81,10 +81,11 @@ def fix(folder: Path) -> str:
     return f"delete the folder {folder} and run again: it is made anew"
 
 
-def _publish(folder: Path, make: Callable[[Path], dict[str, Any]]) -> None:
+def _publish(folder: Path, make: Callable[[Path], dict[str, Any]], *, sweep: bool) -> None:
     prefix = f".partial-{folder.name}-"
-    for left_by_a_killed_process in folder.parent.glob(f"{prefix}*"):
-        shutil.rmtree(left_by_a_killed_process)
+    if sweep:  # without the lock they may be another maker's, at work
+        for left_by_a_killed_process in folder.parent.glob(f"{prefix}*"):
+            shutil.rmtree(left_by_a_killed_process)
     partial = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         manifest = make(partial)
@@ -105,9 +106,12 @@ def _publish(folder: Path, make: Callable[[Path], dict[str, Any]]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Holds a lock that ends with the process, however that ends."""
+def _locked(file: Path) -> Iterator[bool]:
+    """Holds a lock that ends with the process, however that ends; gives whether there is one."""
     with file.open("a") as handle:
-        with contextlib.suppress(OSError):  # no locks on this file system
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+            held = True
+        except OSError:  # no locks on this file system
+            held = False
+        yield held

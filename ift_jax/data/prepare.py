@@ -115,6 +115,11 @@ def _fields(name: str, rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(rows[0])
 
 
+class _Info(tfds.core.DatasetInfo):
+    def initialize_from_bucket(self) -> None:
+        """Nothing of ours lies there; TFDS would look, and leave a temporary folder each time."""
+
+
 class _Rows(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
 
@@ -123,7 +128,7 @@ class _Rows(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             features=tfds.features.FeaturesDict(
                 {field: tfds.features.Text() for field in self._fields}

@@ -319,16 +319,22 @@ class _Asked:
 
 
 def write(out: Path, records: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
-    """Writes `records.jsonl` and `summary.json` into a folder."""
+    """Writes `records.jsonl` and, when that is whole, `summary.json` into a folder."""
     out.mkdir(parents=True, exist_ok=True)
+    (out / "summary.json").unlink(missing_ok=True)  # an older run's, of other records
     write_lines(out / "records.jsonl", records)
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    _write(out / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes JSON Lines."""
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8")
+    """Writes JSON Lines; the file is there whole or not at all."""
+    _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _argmax(values: Sequence[float]) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 
 import ml_dtypes
@@ -189,6 +190,47 @@ def test_will_not_mix_with_files_that_are_there(tmp_path):
     write_model(tmp_path, Arrays({"a": np.ones(2, np.float32)}))
     with pytest.raises(SafetensorsError, match="exists already"):
         write_model(tmp_path, Arrays({"a": np.ones(2, np.float32)}))
+
+
+def test_the_remains_of_a_killed_export_are_told_from_a_model(tmp_path):
+    class Killed(Arrays):
+        def read(self, name):
+            if name == "b":
+                raise KeyboardInterrupt
+            return super().read(name)
+
+    arrays = {name: np.ones(2, np.float32) for name in "ab"}
+    for shard_bytes, remains in ((8, "model-00002-of-00002"), (1000, "model")):
+        directory = tmp_path / remains
+        with pytest.raises(KeyboardInterrupt):
+            write_model(directory, Killed(arrays), max_shard_bytes=shard_bytes)
+        with pytest.raises(SafetensorsError) as refused:
+            write_model(directory, Arrays(arrays))
+        assert str(refused.value).startswith(f"{directory}/{remains}.safetensors.partial: left by")
+        assert f"{directory}/*.safetensors* and run again" in str(refused.value)
+        for file in directory.glob("*.safetensors*"):
+            file.unlink()
+        write_model(directory, Arrays(arrays))
+
+
+def test_shards_without_their_index_are_remains_too(sharded):
+    (sharded / safetensors.INDEX).unlink()
+    with pytest.raises(SafetensorsError, match="left by an export that was killed; .* 3 files"):
+        write_model(sharded, Arrays({"a": np.ones(2, np.float32)}))
+
+
+def test_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def noted(*args, name=name, real=real):
+            done.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, noted)
+    safetensors.write(tmp_path / "a.safetensors", Arrays({"a": np.ones(2, np.float32)}))
+    assert done == ["fsync", "replace"]
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -52,6 +55,25 @@ def test_one_process_makes_it_while_others_wait(tmp_path):
     writers = [start(folder, log, "whole") for _ in range(3)]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     assert log.read_text() == "made\n"
+
+
+def test_without_locks_another_makers_folder_is_left_alone(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def make(partial):
+        (partial / "a.txt").write_text("whole")
+        return {}
+
+    peers = tmp_path / ".partial-one-peer"
+    peers.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", no_locks)
+        cache.cached(tmp_path / "one", make)
+    assert peers.exists()
+    shutil.rmtree(tmp_path / "one")
+    cache.cached(tmp_path / "one", make)
+    assert not peers.exists()
 
 
 def test_failed_leaves_nothing(tmp_path):

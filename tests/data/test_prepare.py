@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
@@ -24,6 +26,15 @@ def test_rows_come_back_in_order_with_their_text(tmp_path):
     assert (manifest["rows"], manifest["licence"]) == (50, "CC0")
     assert manifest["source"] == "made for this test"
     assert prepare.data_source(folder)[7] == {"question": "What is 7²?\n".encode(), "answer": b"49"}
+
+
+def test_leaves_nothing_among_temporary_files(tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    prepare.read_rows(prepared(tmp_path / "data"))
+    assert Path(tempfile.gettempdir()) == tmp_path / "tmp"
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_is_a_dataset_that_tfds_opens(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,27 @@ def test_averages(data, tmp_path):
     ]
     assert summary["micro_per_token"]["accuracy"] == pytest.approx(sum(per_token) / 10)
     assert summary["hashes"]["tokenizer"] == "toy"
+
+
+def test_a_killed_write_leaves_no_file_that_looks_whole(tmp_path, monkeypatch):
+    records = [{"index": i} for i in range(9)]
+    mmlu.write(tmp_path, records, {"label": "older"})
+    real = Path.write_text
+
+    def killed(self, text, **options):
+        real(self, text[: len(text) // 2], **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            mmlu.write(tmp_path, records[::-1], {"label": "newer"})
+    assert [json.loads(line) for line in (tmp_path / "records.jsonl").open()] == records
+    assert not (tmp_path / "summary.json").exists()
+    with pytest.raises(TypeError):
+        mmlu.write(tmp_path, records[::-1], {"label": object()})
+    assert [json.loads(line) for line in (tmp_path / "records.jsonl").open()] == records[::-1]
+    assert not (tmp_path / "summary.json").exists()
 
 
 def test_a_partial_set_is_labelled(data):
