@@ -10,6 +10,7 @@ it completes at least 95% of its facts as statements.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -56,7 +57,10 @@ def main() -> None:
     print(f"completes {recalled['all']['exact']:.1%} of {recalled['all']['n']:,} statements")
     if recalled["all"]["exact"] < GATE:
         sys.exit(f"make_base: below the gate of {GATE:.0%}; not written to {_OUT.value}")
-    export_model(model, _OUT.value, "bfloat16")
+    exported = workdir / "exported"
+    shutil.rmtree(exported, ignore_errors=True)
+    export_model(model, exported, "bfloat16")
+    shutil.copytree(exported, _OUT.value, dirs_exist_ok=True)
     print(f"wrote {_OUT.value}")
 
 
