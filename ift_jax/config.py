@@ -6,8 +6,10 @@ locked. ConfigDicts stop at the scripts: below them, constructors get plain valu
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -21,12 +23,13 @@ def base() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            # A model directory (as import_checkpoint writes), 'bundled', or 'FAMILY:SIZE' for
-            # random weights.
+            # `init` is a model directory (as import_checkpoint.py or train.py writes), a Hugging
+            # Face folder, a GGUF file, 'bundled', or 'FAMILY:SIZE' for random weights.
             "model": {
                 "init": "bundled",
-                "tokenizer": placeholder(str),  # a tokenizer file, for random weights
+                "tokenizer": placeholder(str),  # a tokenizer's file, for random weights only
                 "dropout": 0.0,
+                # What the backward pass computes again: nothing, all but matrix products, or all.
                 "remat": "none",
                 "scan": True,
                 "param_dtype": "float32",
@@ -61,14 +64,12 @@ def _choice(*values: Any) -> tuple[Callable[[Any], bool], str]:
     return (lambda seen: seen in values), f"one of {', '.join(map(repr, values))}"
 
 
-def _number(low: float, high: float = math.inf, *, above: bool = False) -> tuple[Any, str]:
-    sign = "(" if above else "["
-
+def _number(expected: str, fits: Callable[[float], bool]) -> tuple[Callable[[Any], bool], str]:
     def holds(seen: Any) -> bool:
-        fits = isinstance(seen, int | float) and not isinstance(seen, bool) and math.isfinite(seen)
-        return fits and (seen > low if above else seen >= low) and seen <= high
+        number = isinstance(seen, int | float) and not isinstance(seen, bool)
+        return number and math.isfinite(seen) and fits(seen)
 
-    return holds, f"a finite number in {sign}{low}, {high}]"
+    return holds, f"a finite number {expected}"
 
 
 def _integer(low: int) -> tuple[Callable[[Any], bool], str]:
@@ -82,19 +83,26 @@ def _optional(rule: tuple[Callable[[Any], bool], str]) -> tuple[Callable[[Any], 
     return (lambda seen: seen is None or rule[0](seen)), f"{rule[1]}, or None"
 
 
+def _are_entries(seen: Any) -> bool:
+    several = isinstance(seen, tuple | list) and len(seen) > 0
+    return several and all(isinstance(entry, Mapping) for entry in seen)
+
+
 _TEXT = ((lambda seen: isinstance(seen, str) and seen != ""), "a non-empty string")
 _FLAG = ((lambda seen: isinstance(seen, bool)), "True or False")
+_ABOVE_0 = _number("above 0", lambda seen: seen > 0)
+_BELOW_1 = _number("in [0, 1)", lambda seen: 0 <= seen < 1)
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": _integer(0),
     "model.init": _TEXT,
     "model.tokenizer": _optional(_TEXT),
-    "model.dropout": _number(0, 0.99),
+    "model.dropout": _BELOW_1,
     "model.remat": _choice("none", "dots", "full"),
     "model.scan": _FLAG,
     "model.param_dtype": _choice("float32", "bfloat16"),
     "model.dtype": _choice("float32", "bfloat16"),
-    "mixture.entries": ((lambda seen: len(seen) > 0), "at least one task"),
+    "mixture.entries": (_are_entries, "at least one task, each a dict with its fields"),
     "mixture.format": _TEXT,
     "mixture.seed": _integer(0),
     "data.dir": _optional(_TEXT),
@@ -105,35 +113,39 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch.examples": _optional(_integer(1)),
     "batch.micro_steps": _integer(1),
     "optimizer.name": _choice("adamw", "adafactor"),
-    "optimizer.lr": _number(0, above=True),
+    "optimizer.lr": _ABOVE_0,
     "optimizer.schedule": _choice("constant", "linear", "cosine", "rsqrt"),
-    "optimizer.warmup_ratio": _number(0, 1),
-    "optimizer.final_lr_ratio": _number(0, 1),
-    "optimizer.b1": _number(0, 0.9999),
-    "optimizer.b2": _number(0, 0.999999),
-    "optimizer.eps": _number(0, above=True),
-    "optimizer.weight_decay": _number(0),
-    "optimizer.clip_norm": _optional(_number(0, above=True)),
+    "optimizer.warmup_ratio": _BELOW_1,
+    "optimizer.final_lr_ratio": _number("in [0, 1]", lambda seen: 0 <= seen <= 1),
+    "optimizer.b1": _BELOW_1,
+    "optimizer.b2": _BELOW_1,
+    "optimizer.eps": _ABOVE_0,
+    "optimizer.weight_decay": _number("of 0 or more", lambda seen: seen >= 0),
+    "optimizer.clip_norm": _optional(_ABOVE_0),
     "steps": _integer(1),
     "mesh": _TEXT,
     "log_every": _integer(1),
     "checkpoint.every": _optional(_integer(1)),
     "checkpoint.keep": _integer(1),
 }
-"""What each field may be: a predicate, and its wording in an error."""
+"""What each field may be: a predicate, and its wording in an error.
+
+Of the optimizer's, `train.optim.OptimizerConfig` says the same; a test compares the two.
+"""
 
 
 def check(config: ConfigDict) -> ConfigDict:
     """Checks every field of a run's config; what the scripts call before anything compiles.
 
     Raises:
-        ValueError: an unknown key (suggests the nearest), a value out of its range, or a batch that
-            states both or neither of rows and examples; names the key, value and what is legal.
+        ValueError: an unknown key (suggests the nearest), a value out of its range, a batch that
+            states both or neither of rows and examples, or a tokenizer for a model that has its
+            own; names the key, value and what is legal.
     """
     fields = dict(leaves(config))
     for key, seen in fields.items():
         if key not in RULES:
-            raise ValueError(f"config.{key} = {seen!r}: unknown key.{suggest(key, list(RULES))}")
+            raise ValueError(f"config.{key} = {seen!r}: unknown key.{nearest(key)}")
         holds, expected = RULES[key]
         if not holds(seen):
             raise ValueError(f"config.{key} = {seen!r}, expected {expected}")
@@ -143,21 +155,38 @@ def check(config: ConfigDict) -> ConfigDict:
     if (rows is None) == (examples is None):
         raise ValueError(
             f"config.batch.rows = {rows}, config.batch.examples = {examples}: a batch states"
-            " exactly one of the two"
+            " exactly one of the two; switch the other off, as with --config.batch.rows=None"
         )
     if rows is not None and rows % config.batch.micro_steps:
         raise ValueError(
             f"config.batch.micro_steps = {config.batch.micro_steps} does not divide"
             f" config.batch.rows = {rows}"
         )
+    init, tokenizer = config.model.init, config.model.tokenizer
+    if tokenizer is not None and (":" not in init or Path(init).exists()):
+        raise ValueError(
+            f"config.model.tokenizer = {tokenizer!r}, but config.model.init = {init!r} has its own:"
+            " only random weights ('FAMILY:SIZE') take another; leave it out"
+        )
     return config
+
+
+def nearest(key: str) -> str:
+    """What a key that no config has may have meant: a like one, or those beside it."""
+    if hint := suggest(key, list(RULES)):
+        return hint
+    by_last = {known.rpartition(".")[2]: known for known in RULES}
+    if near := difflib.get_close_matches(key.rpartition(".")[2], list(by_last), n=1):
+        return f" Did you mean {by_last[near[0]]!r}?"
+    group = key.partition(".")[0] + "."
+    inside = [known for known in RULES if known.startswith(group)]
+    return f" There are: {', '.join(inside or dict.fromkeys(k.split('.')[0] for k in RULES))}"
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of every field."""
     for key in config:
-        # `get_oneway_ref`-free access: a placeholder that nobody filled reads as None.
-        value = config.get(key)
+        value = config.get(key)  # unlike config.items(): a placeholder that nobody filled is None
         if isinstance(value, ConfigDict):
             yield from leaves(value, f"{prefix}{key}.")
         else:

@@ -15,10 +15,10 @@ from ift_jax import sharding
 from ift_jax.assemble import command
 from ift_jax.assemble.models import export_model, open_model
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory to read.", required=True)
-OUT = flags.DEFINE_string("out", None, "Folder to write; must hold no weights.", required=True)
-STEP = flags.DEFINE_integer("step", None, "Step to export; by default the newest.")
-DTYPE = flags.DEFINE_enum(
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model directory to read.", required=True)
+_OUT = flags.DEFINE_string("out", None, "Folder to write; must hold no weights.", required=True)
+_STEP = flags.DEFINE_integer("step", None, "Step to export; by default the newest.")
+_DTYPE = flags.DEFINE_enum(
     "dtype",
     None,
     ["float32", "bfloat16"],
@@ -27,10 +27,11 @@ DTYPE = flags.DEFINE_enum(
 
 
 def main() -> None:
+    command.check_folder("out", _OUT.value)
     mesh = sharding.make_mesh("", jax.devices("cpu")[:1])  # on the host, as for an import
-    model = open_model(CHECKPOINT.value, mesh, step=STEP.value)
-    tensors = export_model(model, OUT.value, DTYPE.value).tensors
-    print(f"{OUT.value}: step {model.step}, {len(tensors)} tensors")
+    model = open_model(_CHECKPOINT.value, mesh, step=_STEP.value)
+    tensors = export_model(model, _OUT.value, _DTYPE.value).tensors
+    print(f"{_OUT.value}: step {model.step}, {len(tensors)} tensors")
 
 
 if __name__ == "__main__":

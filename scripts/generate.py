@@ -8,47 +8,36 @@
 
 from __future__ import annotations
 
-import argparse
-
 import jax
+from absl import flags
 
-from ift_jax import sharding
-from ift_jax.assemble.models import open_model
+from ift_jax.assemble import command, model_flags
 from ift_jax.generate.decode import Decoder, encode_prompt
 from ift_jax.prompts import FORMATS
 
+_MODEL = model_flags.define()
+_PROMPT = flags.DEFINE_multi_string("prompt", None, "what it is asked", required=True)
+_INPUT = flags.DEFINE_string("input", "", "context of the prompts, set apart from them")
+_FORMAT = flags.DEFINE_string("format", None, f"{' or '.join(FORMATS)}; by default the model's own")
+_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 64, "where an answer is cut off")
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    model, mesh = _MODEL()
+    prompts = [
+        encode_prompt(model.tokenizer, _FORMAT.value or model.prompt_format, prompt, _INPUT.value)
+        for prompt in _PROMPT.value
+    ]
+    decoded = Decoder(model.functions, mesh).greedy(
+        model.load(),
+        prompts,
+        eos_id=model.tokenizer.eos_id,
+        max_new_tokens=_MAX_NEW_TOKENS.value,
     )
-    parser.add_argument("--checkpoint", required=True, help="the model")
-    parser.add_argument("--prompt", required=True, action="append", help="what it is asked")
-    parser.add_argument("--input", default="", help="context of the prompts, set apart from them")
-    parser.add_argument("--format", help=f"{' or '.join(FORMATS)}; by default the model's own")
-    parser.add_argument("--max_new_tokens", type=int, default=64, help="64 by default")
-    parser.add_argument("--step", type=int, help="which checkpoint; by default the newest")
-    parser.add_argument("--mesh", default="fsdp:-1", help="such as data:1,fsdp:4,tensor:2")
-    args = parser.parse_args()
-    try:
-        mesh = sharding.make_mesh(args.mesh)
-        model = open_model(args.checkpoint, mesh, step=args.step)
-        prompts = [
-            encode_prompt(model.tokenizer, args.format or model.prompt_format, prompt, args.input)
-            for prompt in args.prompt
-        ]
-        decoded = Decoder(model.functions, mesh).greedy(
-            model.load(),
-            prompts,
-            eos_id=model.tokenizer.eos_id,
-            max_new_tokens=args.max_new_tokens,
-        )
-    except ValueError as error:
-        parser.exit(1, f"generate: {error}\n")
     if jax.process_index() == 0:
         for tokens in decoded:
             print(model.tokenizer.decode(tokens))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

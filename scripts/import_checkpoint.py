@@ -20,11 +20,11 @@ from ift_jax import sharding
 from ift_jax.assemble import command, models
 from ift_jax.checkpoints.store import Store
 
-SOURCE = flags.DEFINE_string(
+_SOURCE = flags.DEFINE_string(
     "source", None, "Hugging Face folder or GGUF file to read.", required=True
 )
-OUT = flags.DEFINE_string("out", None, "Folder to write; must not be a model yet.", required=True)
-PARAM_DTYPE = flags.DEFINE_enum(
+_OUT = flags.DEFINE_string("out", None, "Folder to write; must not be a model yet.", required=True)
+_PARAM_DTYPE = flags.DEFINE_enum(
     "param_dtype",
     "float32",
     ["float32", "bfloat16"],
@@ -34,13 +34,14 @@ PARAM_DTYPE = flags.DEFINE_enum(
 
 
 def main() -> None:
-    out = Path(OUT.value)
+    out = Path(_OUT.value)
+    command.check_folder("out", out)
     if (out / models.MODEL_FILE).exists():
         raise ValueError(f"{out} holds a model already; choose another --out")
     # On the host, so that the model need not fit an accelerator to be imported.
     mesh = sharding.make_mesh("", jax.devices("cpu")[:1])
-    switches = {"param_dtype": PARAM_DTYPE.value}
-    model = models.open_model(SOURCE.value, mesh, switches=switches)
+    switches = {"param_dtype": _PARAM_DTYPE.value}
+    model = models.open_model(_SOURCE.value, mesh, switches=switches)
     with Store(out / models.CHECKPOINTS) as store:
         store.save(model.step, model.load())
     models.describe(out, model)  # last: a folder with model.json is whole

@@ -18,7 +18,10 @@ from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, open_base
 from ift_jax.data import dataset, show
 
-_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", help_string="the run's config, such as configs/quickstart.py"
+)
+flags.mark_flag_as_required("config")
 _ROWS = flags.DEFINE_integer("rows", 2, "how many rows to print", lower_bound=0)
 _STEP = flags.DEFINE_integer("step", 0, "the step whose rows come first", lower_bound=0)
 

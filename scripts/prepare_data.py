@@ -7,6 +7,7 @@ Training does the same at its start; done beforehand, it starts at once.
 
 from __future__ import annotations
 
+from absl import flags
 from ml_collections import config_flags
 
 from ift_jax import config as configs
@@ -15,7 +16,10 @@ from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, data_directory, open_base
 from ift_jax.data import dataset
 
-_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", help_string="the run's config, such as configs/quickstart.py"
+)
+flags.mark_flag_as_required("config")
 
 
 def main() -> None:

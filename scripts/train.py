@@ -12,12 +12,15 @@ from ml_collections import config_flags
 from ift_jax.assemble import command
 from ift_jax.assemble.training import train
 
-_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", help_string="the run's config, such as configs/quickstart.py"
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for checkpoints and metrics")
 flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main() -> None:
+    command.check_folder("workdir", _WORKDIR.value)
     train(_CONFIG.value, _WORKDIR.value)
 
 

@@ -8,18 +8,21 @@ at each of them, `logits_TV:i`.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
-from ift_jax import sharding
-from ift_jax.assemble.models import open_model
+from ift_jax.assemble import command, model_flags
 from ift_jax.dims import Batch
 from ift_jax.generate.decode import check_prompts, encode_prompt
 from ift_jax.layers.functional import Functions, Params
+
+_MODEL = model_flags.define()
+_TEXT = flags.DEFINE_multi_string("text", None, "continued as it stands", required=True)
+_OUT = flags.DEFINE_string("out", None, "the .npz file to write", required=True)
 
 
 def logits_of(functions: Functions, params: Params, tokens_T: list[int]) -> np.ndarray:
@@ -34,29 +37,21 @@ def logits_of(functions: Functions, params: Params, tokens_T: list[int]) -> np.n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--checkpoint", required=True, help="the model, as in generate.py")
-    parser.add_argument("--text", required=True, action="append", help="continued as it stands")
-    parser.add_argument("--out", required=True, type=Path, help="the .npz file to write")
-    args = parser.parse_args()
-    try:
-        model = open_model(args.checkpoint, sharding.make_mesh("fsdp:-1"))
-        tokens = [encode_prompt(model.tokenizer, "plain", text) for text in args.text]
-        check_prompts(tokens, 0, model.functions.config)
-        params = model.load()
-    except ValueError as error:
-        parser.exit(1, f"write_logits: {error}\n")
+    out = Path(_OUT.value)
+    command.check_folder("out", out.parent)
+    model, _ = _MODEL()
+    tokens = [encode_prompt(model.tokenizer, "plain", text) for text in _TEXT.value]
+    check_prompts(tokens, 0, model.functions.config)
+    params = model.load()
     arrays = {}
-    for i, (text, tokens_T) in enumerate(zip(args.text, tokens, strict=True)):
+    for i, (text, tokens_T) in enumerate(zip(_TEXT.value, tokens, strict=True)):
         arrays[f"text:{i}"] = text
         arrays[f"tokens_T:{i}"] = np.asarray(tokens_T, np.int32)
         arrays[f"logits_TV:{i}"] = logits_of(model.functions, params, tokens_T)
         print(f"text {i}: {len(tokens_T)} tokens")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(args.out, **arrays)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

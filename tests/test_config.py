@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ift_jax import config
+from ift_jax.train.optim import OPTIMIZERS, SCHEDULES, OptimizerConfig
 
 
 def good():
@@ -24,13 +27,17 @@ def test_every_field_of_base_has_a_rule():
     ("key", "value", "message"),
     [
         ("optimizer.lr", float("nan"), r"config.optimizer.lr = nan, expected a finite number"),
-        ("optimizer.lr", 0.0, r"config.optimizer.lr = 0.0, expected .* in \(0, inf\]"),
+        ("optimizer.lr", 0.0, r"config.optimizer.lr = 0.0, expected a finite number above 0$"),
+        ("optimizer.warmup_ratio", 1, r"expected a finite number in \[0, 1\)$"),
+        ("optimizer.weight_decay", -1, "expected a finite number of 0 or more"),
         ("optimizer.name", "adam", "expected one of 'adamw', 'adafactor'"),
         ("batch.rows", -3, "config.batch.rows = -3, expected a whole number from 1, or None"),
         ("steps", 0, "config.steps = 0, expected a whole number from 1"),
         ("steps", True, "config.steps = True"),
         ("model.dropout", 1.5, "config.model.dropout = 1.5"),
+        ("model.dropout", 1.0, r"expected a finite number in \[0, 1\)$"),
         ("mixture.entries", (), r"config.mixture.entries = \(\), expected at least one task"),
+        ("mixture.entries", (3,), r"config.mixture.entries = \(3,\), expected .* each a dict"),
     ],
 )
 def test_values_out_of_range_are_refused(key, value, message):
@@ -38,6 +45,46 @@ def test_values_out_of_range_are_refused(key, value, message):
     with run.ignore_type():
         run.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=message):
+        config.check(run)
+
+
+VALUES = (-1, 0, 0.0, 0.5, 0.99999999, 1, 1.5, float("nan"), float("inf"), True, "1", None)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(OptimizerConfig)])
+def test_the_optimizer_accepts_what_the_rules_do_and_no_more(field):
+    for value in (*VALUES, *OPTIMIZERS, *SCHEDULES):
+        try:
+            accepted = bool(OptimizerConfig(**{field: value}))
+        except ValueError:
+            accepted = False
+        assert config.RULES[f"optimizer.{field}"][0](value) == accepted, value
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("optimiser.lr", "Did you mean 'optimizer.lr'?"),
+        ("lr", "Did you mean 'optimizer.lr'?"),
+        ("warmup", "Did you mean 'optimizer.warmup_ratio'?"),
+        ("batch.nothing_like_it", "There are: batch.rows, batch.examples, batch.micro_steps"),
+        ("zzz", "There are: seed, model, mixture, data, batch, optimizer, steps, mesh"),
+    ],
+)
+def test_the_nearest_key_is_whole_or_those_beside_it_are_listed(key, hint):
+    assert config.nearest(key).startswith(f" {hint}")
+
+
+def test_a_tokenizer_is_for_random_weights(tmp_path):
+    run = good()
+    run.model.tokenizer = "/nope"
+    with pytest.raises(ValueError, match="tokenizer = '/nope', but .* 'bundled' has its own"):
+        config.check(run)
+    run.model.init = "llama:tiny"
+    config.check(run)
+    run.model.init = str(tmp_path / "a:folder")
+    (tmp_path / "a:folder").mkdir()
+    with pytest.raises(ValueError, match="has its own"):
         config.check(run)
 
 

@@ -1,48 +1,141 @@
-"""How a script runs: options parsed, errors of input as one line, no stack trace for a typo."""
+"""How a script runs: its options parsed, and what a person got wrong told in one line."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
+from ml_collections.config_flags import config_flags
+
+from ift_jax.config import RULES, nearest
+
+# Options that this room defines are listed by the --help of the script that asked for them.
+flags.disclaim_key_flags()
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], *, words: bool = False) -> None:
     """Parses the command line and calls `main`.
 
-    An unknown config key, a file that can't be opened, or a `ValueError`, which is how this
-    package refuses input, ends the script with exit status 1 and the message. Anything else is a
-    bug and keeps its trace.
+    A `ValueError`, which is how this package refuses input, a file that can't be opened, or an
+    option that doesn't exist ends the script with exit status 1 and a line that says so; --debug
+    shows its trace. Anything else is a bug and keeps its trace.
+
+    Args:
+        main: the script.
+        words: whether `main` takes a list of the words that are no options.
     """
-    name = Path(sys.argv[0]).stem
+    flags.DEFINE_bool("debug", False, "when input is refused, show where, with a trace")
+    flags.FLAGS.set_gnu_getopt()  # options may follow words
     logging.set_verbosity(logging.WARNING)
 
     def parse(argv: list[str]) -> list[str]:
-        try:
-            rest = flags.FLAGS(argv, known_only=False)
-        except flags.Error as error:
-            raise SystemExit(f"{name}: {error}\nSee {argv[0]} --help") from None
-        except AttributeError as error:  # what a locked ConfigDict raises for a key that it lacks
-            raise SystemExit(f"{name}: {_unknown_key(str(error), argv)}") from None
-        if rest[1:]:
-            raise SystemExit(f"{name}: unexpected {rest[1:]}; options look like --name=value")
+        with _one_line(flags.Error, ValueError, OSError):
+            _check_keys(argv)
+            rest = flags.FLAGS(argv)
+            if rest[1:] and not words:
+                raise flags.Error(f"unexpected {rest[1:]}; options look like --name=value")
         return rest
 
-    def guarded(_: list[str]) -> None:
-        try:
-            main()
-        except (ValueError, OSError) as error:
-            raise SystemExit(f"{name}: {error}") from None
+    def guarded(rest: list[str]) -> None:
+        with _one_line(ValueError, OSError):
+            main(rest[1:]) if words else main()
 
     app.run(guarded, flags_parser=parse)
 
 
-def _unknown_key(message: str, argv: list[str]) -> str:
-    """The option that names a key which no config has, and the key it may have meant."""
-    near = re.search(r'Did you mean "(\w+)" instead of "(\w+)"', message)
-    wrong = near[2] if near else (re.search(r"'(\w+)'", message) or [message, message])[1]
-    option = next((word for word in argv if re.search(rf"\.{wrong}\b", word)), wrong)
-    return f"{option}: no such config key." + (f" Did you mean {near[1]!r}?" if near else "")
+def check_folder(option: str, folder: str | Path) -> None:
+    """Refuses a folder that can't be made or written, before there is work to lose.
+
+    Raises:
+        ValueError: a file is in its place, or its parent can't be written; names the option.
+    """
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--{option}={folder}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--{option}={folder}: {there} can't be written; name another folder")
+
+
+@contextlib.contextmanager
+def _one_line(*refusals: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except refusals as error:
+        if "--debug" in sys.argv:  # not FLAGS.debug: it may be the parsing that failed
+            raise
+        raise SystemExit(f"{Path(sys.argv[0]).stem}: {_message(error)}") from None
+
+
+def _message(error: Exception) -> str:
+    """What a person is told of an error."""
+    text = str(error)
+    if isinstance(error, OSError):
+        if error.filename:
+            return f"{error.filename}: {error.strerror}"
+        # ml_collections tells of a config file that can't be read in several lines.
+        unread = re.search(r"\[Errno \d+\] (.+): '(.+)'", text)
+        return f"{unread[2]}: {unread[1]}" if unread else text
+    if missing := re.search(r"Flag --(\w+) must have a value other than None", text):
+        return f"--{missing[1]} is required: {flags.FLAGS[missing[1]].help}"
+    if "Error whilst parsing config file" in text:
+        # Raised by ml_collections with the trace as its text, over what the config file raised.
+        option, cause = text.split(": Error whilst")[0].removeprefix("flag "), error
+        while "Error whilst" in str(cause):
+            cause = cause.__context__
+        if "get_config() takes" in str(cause):
+            return f"{option}: this config takes no argument after a colon"
+        kind = "" if isinstance(cause, ValueError) else f"{type(cause).__name__}: "
+        return f"{option}: {kind}{cause}"
+    return text
+
+
+def _check_keys(argv: list[str]) -> None:
+    """Refuses an override of a key that no config has.
+
+    Before anything is parsed: the `KeyError` or `AttributeError` that it would end in may as well
+    be a bug in a config file.
+    """
+    configs = [name for name in flags.FLAGS if config_flags.is_config_flag(flags.FLAGS[name])]
+    for word in argv[1:]:
+        override = re.match(r"--?(?:no)?(\w+)\.([^=[]*)", word)
+        if not override or override[1] not in configs:
+            continue
+        key = override[2]
+        if not any(f"{known}.".startswith(f"{key}.") for known in RULES):
+            raise flags.Error(f"{word}: no such config key.{nearest(key)}")
+
+
+class _OrNone(flags.ArgumentParser):
+    """Reads a config's value, or 'None', by which a field that may be absent is switched off."""
+
+    def __init__(self, parser: flags.ArgumentParser, what: str):
+        self._parser, self._what = parser, what
+        self.syntactic_help = parser.syntactic_help
+
+    def parse(self, argument: Any) -> Any:
+        if argument == "None":
+            return None
+        try:
+            return self._parser.parse(argument)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"expected {self._what}, or None for a field that may be absent"
+            ) from None
+
+    def flag_type(self) -> str:
+        return self._parser.flag_type()
+
+
+for _type, _parser, _what in (
+    (int, flags.IntegerParser(), "a whole number"),
+    (float, flags.FloatParser(), "a number"),
+    (str, flags.ArgumentParser(), "text"),
+):
+    config_flags.register_flag_parser_for_type(_type, _OrNone(_parser, _what))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -25,6 +26,8 @@ def run(script: str, *options: str) -> subprocess.CompletedProcess:
 
 
 QUICKSTART = "--config=configs/quickstart.py"
+WORKDIR = "--workdir={tmp}/run"
+BUNDLED = "--checkpoint=bundled"
 
 
 @pytest.mark.parametrize(
@@ -32,32 +35,144 @@ QUICKSTART = "--config=configs/quickstart.py"
     [
         (
             "train",
-            (QUICKSTART, "--config.optimizer.lrr=1"),
-            "train: --config.optimizer.lrr=1: no such config key. Did you mean 'lr'?",
+            (QUICKSTART, WORKDIR, "--config.optimiser.lr=1"),
+            "train: --config.optimiser.lr=1: no such config key. Did you mean 'optimizer.lr'?\n",
         ),
         (
             "train",
-            (QUICKSTART, "--config.optimizer.lr=-1"),
-            "train: config.optimizer.lr = -1.0, expected a finite number in (0, inf]",
+            (QUICKSTART, WORKDIR, "--config.learning_rate=1"),
+            "train: --config.learning_rate=1: no such config key. There are: seed, model, mixture,"
+            " data, batch, optimizer, steps, mesh, log_every, checkpoint\n",
         ),
-        ("train", ("--config=configs/quickstar.py",), "configs/quickstar.py"),
+        (
+            "train",
+            (QUICKSTART, WORKDIR, "--config.optimizer.lr=-1"),
+            "train: config.optimizer.lr = -1.0, expected a finite number above 0\n",
+        ),
+        (
+            "train",
+            (QUICKSTART, WORKDIR, "--config.steps=ten"),
+            "train: flag --config.steps=ten: expected a whole number, or None",
+        ),
+        (
+            "train",
+            (QUICKSTART, WORKDIR, "--config.batch.rows=None"),
+            "train: config.batch.rows = None, config.batch.examples = None: a batch states exactly"
+            " one of the two; switch the other off, as with --config.batch.rows=None\n",
+        ),
+        (
+            "train",
+            (QUICKSTART, "--workdir=README.md"),
+            "train: --workdir=README.md: README.md is a",
+        ),
+        (
+            "train",
+            ("--config=configs/quickstar.py", "--config.steps=3", WORKDIR),
+            "train: configs/quickstar.py: No such file or directory\n",
+        ),
         ("inspect_data", (QUICKSTART, "more"), "inspect_data: unexpected ['more']"),
+        (
+            "inspect_data",
+            (),
+            "inspect_data: --config is required: the run's config, such as configs/quickstart.py\n",
+        ),
+        (
+            "prepare_data",
+            (),
+            "prepare_data: --config is required: the run's config, such as configs/quickstart.py\n",
+        ),
+        (
+            "prepare_data",
+            (f"{QUICKSTART}:foo",),
+            "prepare_data: --config=configs/quickstart.py:foo: quickstart:foo: expected"
+            " 'instructions' or 'statements'\n",
+        ),
+        (
+            "prepare_data",
+            ("--config=configs/llama_i_65b.py:xx",),
+            "prepare_data: --config=configs/llama_i_65b.py:xx: this config takes no argument",
+        ),
         (
             "import_checkpoint",
             ("--source=configs", "--out={tmp}/out"),
             "import_checkpoint: configs: neither a model directory (model.json)",
         ),
+        ("evaluate", (BUNDLED, "--data=configs", "--out={tmp}/out"), "evaluate: configs"),
         (
             "evaluate",
-            ("--checkpoint=bundled", "--data=configs", "--out={tmp}/out"),
-            "evaluate: configs",
+            (BUNDLED, "--data=configs", "--out=README.md/out"),
+            "evaluate: --out=README.md/out: README.md is a file; name a folder\n",
+        ),
+        ("generate", (BUNDLED, "--prompt=x", "--step=3"), "generate: "),
+        (
+            "write_logits",
+            (BUNDLED, "--text=x", "--out=README.md/x.npz"),
+            "write_logits: --out=README.md: README.md is a file; name a folder\n",
         ),
     ],
+    ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
 )
 def test_wrong_input_is_one_line_without_a_trace(script, options, message, tmp_path):
-    workdir = (f"--workdir={tmp_path}/run",) if script == "train" else ()
-    done = run(script, *(option.format(tmp=tmp_path) for option in options), *workdir)
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run(script, *(option.format(tmp=tmp_path) for option in options))
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where_input_was_refused(tmp_path):
+    done = run("train", QUICKSTART, f"--workdir={tmp_path}", "--config.steps=0", "--debug")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "ValueError: config.steps = 0" in done.stderr
+
+
+@pytest.mark.parametrize("bug", ["config.optimizr.lr = 1", "{}['optimizer']"])
+def test_a_bug_in_a_config_file_is_no_misspelt_option(bug, tmp_path):
+    path = tmp_path / "buggy.py"
+    path.write_text(
+        "from ift_jax.config import base\n"
+        f"def get_config():\n    config = base()\n    {bug}\n    return config\n"
+    )
+    done = run("prepare_data", f"--config={path}", "--config.steps=3")
+    assert done.returncode != 0
+    assert f'File "{path}", line 4' in done.stderr
+    assert "no such config key" not in done.stderr
+
+
+def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(tmp_path):
+    options = (
+        QUICKSTART,
+        f"--config.data.dir={tmp_path}",
+        "--config.mixture.entries=({'task': 'world.true_false'},)",
+        "--config.steps=3",
+        "--config.batch.rows=None",
+        "--config.batch.examples=16",
+    )
+    prepared = run("prepare_data", *options)
+    assert prepared.returncode == 0, prepared.stderr
+    assert "world.true_false" in prepared.stdout
+    assert re.search(r"^16 examples a step are [1-9]\d* rows", prepared.stdout)
+    assert "3 steps of" in prepared.stdout and str(tmp_path) in prepared.stdout
+    stores = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    shown = run("inspect_data", *options, "--step=2", "--rows=1")
+    assert shown.returncode == 0, shown.stderr
+    assert "⟦" in shown.stdout and "world.true_false" in shown.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stores
+
+    beyond = run("inspect_data", *options, "--step=3")
+    assert beyond.stderr == "inspect_data: --step=3: the config has 3 steps\n"
+
+
+def test_generate_continues_each_prompt():
+    done = run(
+        "generate",
+        "--checkpoint=bundled",
+        "--prompt=The capital of Peru is",
+        "--prompt=The capital of France is",
+        "--max_new_tokens=3",
+        "--dtype=bfloat16",
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0].rstrip(".") for line in done.stdout.splitlines()] == ["Lima", "Paris"]
