@@ -1,35 +1,42 @@
-"""Compares two evaluations of the same questions, item by item.
+"""Compares evaluations of the same questions, item by item: each further one with the first.
 
-    python scripts/report.py BEFORE AFTER --out=DIR [--metrics=metrics.jsonl]
+    python scripts/report.py BEFORE AFTER [MORE ...] [--out=DIR] [--metrics=metrics.jsonl]
 
-writes report.json, report.md and report.png, and prints the table.
+prints the tables. With --out, writes report.json, report.md and report.png there, or, of several
+comparisons, into a folder of DIR for each.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from absl import flags
+
+from ift_jax.assemble import command
 from ift_jax.evals import report
 
+_OUT = flags.DEFINE_string("out", None, "folder for the report; by default it is only printed")
+_METRICS = flags.DEFINE_string("metrics", None, "metrics.jsonl of the training between the two")
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("before", type=Path, help="folder that scripts/evaluate.py wrote")
-    parser.add_argument("after", type=Path, help="another one")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
-    parser.add_argument("--metrics", type=Path, help="metrics.jsonl of the training in between")
-    args = parser.parse_args()
-    try:
-        result = report.report(report.load(args.before), report.load(args.after))
-        losses = report.read_losses(args.metrics) if args.metrics else []
-    except ValueError as error:
-        parser.exit(1, f"report: {error}\n")
-    report.write(args.out, result, losses)
-    print(report.markdown(result))
+
+def main(folders: list[str]) -> None:
+    if len(folders) < 2:
+        raise ValueError(
+            f"got {folders}, expected two or more folders that scripts/evaluate.py wrote"
+        )
+    if _METRICS.value and len(folders) > 2:
+        raise ValueError(f"--metrics belongs to one comparison, and here are {len(folders) - 1}")
+    if _OUT.value:
+        command.check_folder("out", _OUT.value)
+    first, *others = report.load_all(folders)
+    results = [report.report(first, each) for each in others]
+    losses = report.read_losses(_METRICS.value) if _METRICS.value else []
+    for other, result in zip(others, results, strict=True):
+        if _OUT.value:
+            out = Path(_OUT.value)
+            report.write(out if len(results) == 1 else out / other.name, result, losses)
+        print(report.markdown(result))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, words=True)

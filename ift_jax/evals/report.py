@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ from ift_jax import metrics
 from ift_jax.evals.statistics import METHODS, accuracy, mcnemar, paired_interval
 
 Record = Mapping[str, Any]
+
+RECORD_FIELDS = ("subject", "index", "key", "choice", "protocol", "sha256")
+SUMMARY_FIELDS = (
+    *("label", "shots", "prompt_format", "subjects", "hashes.questions", "micro.accuracy"),
+    *("macro.accuracy", "majority_letter.letter", "majority_letter.share"),
+    *("protocol.name", "protocol.scoring", "protocol.aggregate", "protocol.source"),
+)
+"""What a report reads; a.b is b in a."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,32 +45,44 @@ def load(directory: Path | str) -> Evaluation:
     directory = Path(directory)
     texts = {}
     for name in ("records.jsonl", "summary.json"):
-        if not (directory / name).is_file():
+        path = directory / name
+        if not path.is_file():
             raise ValueError(
                 f"{directory}: no {name}; expected a folder written by scripts/evaluate.py"
             )
-        texts[name] = (directory / name).read_text("utf-8")
-    try:
-        summary = json.loads(texts["summary.json"])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{directory / 'summary.json'}: not JSON: {error}") from None
+        try:
+            texts[name] = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 at byte {error.start}") from None
+    where = str(directory / "summary.json")
+    summary = _object(texts["summary.json"], where)
+    _require(summary, SUMMARY_FIELDS, where)
+    for subject, each in summary["subjects"].items():
+        _require(each, ("category",), f"{where}, subject {subject!r}")
     records = []
     for number, line in enumerate(texts["records.jsonl"].split("\n"), start=1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{directory / 'records.jsonl'}, line {number}: not JSON: {error}"
-            ) from None
-        fields = {"subject", "index", "key", "choice", "protocol", "sha256"}
-        if missing := sorted(fields - record.keys()):
-            raise ValueError(
-                f"{directory / 'records.jsonl'}, line {number}: the field {missing[0]!r} is missing"
-            )
-        records.append(record)
+        if line:
+            where = f"{directory / 'records.jsonl'}, line {number}"
+            records.append(_object(line, where))
+            _require(records[-1], RECORD_FIELDS, where)
     return Evaluation(directory.name, records, summary)
+
+
+def load_all(directories: Sequence[Path | str]) -> list[Evaluation]:
+    """Reads evaluations, each named by the end of its path that tells it from the others.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    paths = [Path(os.path.abspath(directory)) for directory in directories]
+    for length in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[1:][-length:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return [
+        dataclasses.replace(load(directory), name=name)
+        for directory, name in zip(directories, names, strict=True)
+    ]
 
 
 def compare(
@@ -265,9 +286,41 @@ def read_losses(path: Path | str) -> list[tuple[int, float]]:
     """(step, loss) of each record of a `metrics.jsonl` that has a finite training loss.
 
     Raises:
-        ValueError: the file is malformed; names the line.
+        ValueError: the file is malformed; names the line or step.
     """
-    return [(r["step"], r["loss"]) for r in metrics.read(path) if r.get("loss") is not None]
+    found = []
+    for record in metrics.read(path):
+        loss = record.get("loss")
+        if not isinstance(loss, int | float | None):
+            raise ValueError(
+                f"{path}, step {record['step']}: the loss is {loss!r}, expected a number"
+            )
+        if loss is not None:
+            found.append((record["step"], loss))
+    return found
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{where}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: {text[:40]!r}, expected a JSON object")
+    return found
+
+
+def _require(found: Any, fields: Sequence[str], where: str) -> None:
+    for field in fields:
+        inner = found
+        for key in field.split("."):
+            if not isinstance(inner, dict) or key not in inner:
+                raise ValueError(
+                    f"{where}: the field {field!r} is missing; evaluate again with"
+                    " scripts/evaluate.py"
+                )
+            inner = inner[key]
 
 
 def _pair(before: Sequence[Record], after: Sequence[Record]) -> list[tuple[Record, Record]]:

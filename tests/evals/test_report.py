@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -82,18 +83,20 @@ def evaluated(tmp_path):
     return evaluate
 
 
+def run(*options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "report.py", *options],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
 def test_report_script_round_trip(evaluated, tmp_path):
     before, after = evaluated("base", 0), evaluated("tuned", 1, prompt_format="flan")
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text("".join(f'{{"step": {i}, "loss": {9 / (i + 1)}}}\n' for i in range(50)))
     out = tmp_path / "out"
-    done = subprocess.run(
-        [
-            sys.executable, ROOT / "scripts" / "report.py", before, after,
-            f"--out={out}", f"--metrics={metrics}",
-        ],
-        capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    done = run(before, after, f"--out={out}", f"--metrics={metrics}")
+    assert done.returncode == 0, done.stderr
     result = json.loads((out / "report.json").read_text())
     summary = json.loads((after / "summary.json").read_text())
     assert result["overall"]["after"] == summary["micro"]["accuracy"]
@@ -102,6 +105,41 @@ def test_report_script_round_trip(evaluated, tmp_path):
     assert (out / "report.md").read_text() in done.stdout
     assert "| big dogs | 9 |" in done.stdout
     assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_script_compares_each_further_one_with_the_first(evaluated, tmp_path):
+    folders = evaluated("base", 0), evaluated("a/original", 1), evaluated("b/original", 2)
+    out = tmp_path / "out"
+    done = run(*folders, f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    first, *others = report.load_all(folders)
+    assert [each.name for each in others] == ["a/original", "b/original"]
+    for each in others:
+        expected = report.report(first, each)
+        assert json.loads((out / each.name / "report.json").read_text()) == expected
+        assert report.markdown(expected) in done.stdout
+        assert (out / each.name / "report.png").is_file()
+
+
+def test_report_script_without_out_only_prints(evaluated, tmp_path):
+    folders = evaluated("base", 0), evaluated("tuned", 1)
+    there = sorted(tmp_path.rglob("*"))
+    assert run(*folders).stdout.startswith("# base → tuned\n")
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--metrics=/nope",), "/nope: No such file or directory"),
+        (("--out=README.md/out",), "--out=README.md/out: README.md is a file; name a folder"),
+        (("{after}", "--metrics=x"), "--metrics belongs to one comparison, and here are 2"),
+    ],
+)
+def test_report_script_refuses_in_one_line(evaluated, options, message):
+    folders = evaluated("base", 0), evaluated("tuned", 1)
+    done = run(*folders, *(option.format(after=folders[1]) for option in options))
+    assert (done.returncode, done.stderr, done.stdout) == (1, f"report: {message}\n", "")
 
 
 def test_report_refuses_other_shots_or_protocol(evaluated):
@@ -120,8 +158,44 @@ def test_load_names_what_is_wrong(evaluated, tmp_path):
     folder = evaluated("base", 0)
     with (folder / "records.jsonl").open("a") as file:
         file.write('{"subject": "x"}\n')
-    with pytest.raises(ValueError, match=r"records\.jsonl, line 19: the field 'choice' is missing"):
+    with pytest.raises(ValueError, match=r"records\.jsonl, line 19: the field 'index' is missing"):
         report.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("records.jsonl", "3\n", r"records\.jsonl, line 1: '3', expected a JSON object"),
+        ("records.jsonl", "{\n", r"records\.jsonl, line 1: not JSON"),
+        ("records.jsonl", "\udcff", r"records\.jsonl: not UTF-8 at byte 0"),
+        ("summary.json", "{}", r"summary\.json: the field 'label' is missing; evaluate again"),
+        ("summary.json", "[]", r"summary\.json: '\[\]', expected a JSON object"),
+        ("summary.json", "{'subjects': {'cats': 3}}", "subject 'cats': the field 'category'"),
+    ],
+)
+def test_a_file_that_no_evaluation_wrote(evaluated, name, text, message):
+    folder = evaluated("base", 0)
+    if text.startswith("{'"):  # a change to a good one
+        good = json.loads((folder / name).read_text())
+        text = json.dumps(good | ast.literal_eval(text))
+    (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(ValueError, match=message):
+        report.load(folder)
+
+
+def test_a_loss_is_a_number(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "loss": null}\n{"step": 2, "loss": 3}\n')
+    assert report.read_losses(path) == [(2, 3)]
+    path.write_text('{"step": 1, "loss": "low"}\n')
+    with pytest.raises(ValueError, match="step 1: the loss is 'low', expected a number"):
+        report.read_losses(path)
+
+
+def test_evaluations_are_named_by_what_tells_them_apart(evaluated):
+    one, two = evaluated("before/original", 0), evaluated("after/original", 0)
+    assert [e.name for e in report.load_all([one, two])] == ["before/original", "after/original"]
+    assert [e.name for e in report.load_all([one, one])] == ["original", "original"]
 
 
 def test_formatting():
