@@ -2,7 +2,8 @@
 
 The paper says "the same protocol as Chung et al. (2022)" and no more: no data, no hyperparameter.
 So each field below is marked. *Published for another model* is Flan-PaLM 62B's, the nearest in
-size: Chung et al. (2210.11416), Table 22 and section 2. *Our choice* is nobody's publication.
+size: Chung et al. (2210.11416), Table 22 and section 2. *Our choice* is nobody's publication;
+fields that aren't listed are our choice too, the defaults of `config.base()`.
 Results of this config are this package's, and no reproduction of LLaMA-I's 68.9.
 """
 
