@@ -20,7 +20,7 @@ from ift_jax.tasks.task import Example
 from ift_jax.tokenizers import Tokenizer
 
 # In every folder's name: raise it when the same input comes to give other tokens or rows.
-FORM = 1
+FORM = 2
 
 
 def build(
@@ -72,15 +72,18 @@ def build(
     )
     source = RowSource(folder, [task.folder for task in tasks])
     if vocab_size is not None:
-        _check_vocabulary(source, vocab_size)
+        _check_vocabulary(tasks, source, vocab_size)
     return source
 
 
 def table(source: RowSource) -> str:
     """A printable record of what the rows are made of, a line per task."""
+    # fmt: off
     lines = [
-        ("task", "rows", "examples", "share", "tokens", "trained", "fewer shots", "cut", "lost")
+        ("task", "rows", "examples", "share", "tokens", "trained", "fewer shots", "split", "cut",
+         "lost")
     ]
+    # fmt: on
     for task in source.manifest["tasks"]:
         examples = max(task["examples"], 1)
         lines.append(
@@ -91,7 +94,7 @@ def table(source: RowSource) -> str:
                 f"{task['share']:.1%}",
                 f"{task['tokens'] / examples:.1f}",
                 f"{task['targets'] / max(task['tokens'], 1):.1%}",
-                *(str(task[name]) for name in ("fewer_shots", "cut", "dropped")),
+                *(str(task[name]) for name in ("fewer_shots", "split", "cut", "dropped")),
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -184,14 +187,22 @@ def _write_plan(
 ) -> dict[str, Any]:
     count = rows
     while True:
-        entries, numbers = np.array(mixtures.schedule(shares, seed, count), np.int64).T
-        used = np.bincount(entries, minlength=len(tasks))
-        stores = [task.extend(n) for task, n in zip(tasks, used.tolist(), strict=True)]
-        sizes = np.empty(count, np.int64)
+        drawn_from = np.array(mixtures.schedule(shares, seed, count), np.int64)[:, 0]
+        used = np.bincount(drawn_from, minlength=len(tasks)).tolist()
+        stores = [task.extend(n) for task, n in zip(tasks, used, strict=True)]
+        # From draws to examples: a draw that was split is several, one after another.
+        pieces = np.empty(count, np.int64)
         for index, store in enumerate(stores):
-            sizes[entries == index] = store.lengths(int(used[index])) - 1
-        packed = pack.best_fit(sizes.tolist(), length) if packing else pack.one_each(sizes)
-        plan = list(itertools.islice(packed, rows))
+            pieces[drawn_from == index] = store.pieces(used[index])
+        draws = np.repeat(np.arange(count), pieces)
+        entries = drawn_from[draws]
+        numbers, sizes = np.empty((2, len(draws)), np.int64)
+        for index, store in enumerate(stores):
+            lengths = store.lengths(used[index])
+            numbers[entries == index] = np.arange(len(lengths))
+            sizes[entries == index] = lengths - 1
+        packer = pack.best_fit(sizes.tolist(), length) if packing else pack.one_each(sizes)
+        plan = list(itertools.islice(packer, rows))
         if len(plan) == rows:
             break
         # Rows come in proportion to examples, once the packer's window is full.
@@ -200,8 +211,8 @@ def _write_plan(
     np.save(partial / "offsets.npy", np.cumsum([0, *map(len, plan)]))
     np.save(partial / "entries.npy", entries[chosen].astype(np.int32))
     np.save(partial / "draws.npy", numbers[chosen])
-    drawn = np.bincount(entries[: chosen.max() + 1], minlength=len(tasks)).tolist()
-    packed_draws = [numbers[chosen[entries[chosen] == index]] for index in range(len(tasks))]
+    drawn = np.bincount(drawn_from[: draws[chosen.max()] + 1], minlength=len(tasks)).tolist()
+    packed = [numbers[chosen[entries[chosen] == index]] for index in range(len(tasks))]
     return {
         "length": length,
         "rows": rows,
@@ -210,7 +221,7 @@ def _write_plan(
         "fill": float(sizes[chosen].sum() / (rows * length)),
         "tasks": [
             {"share": share, **_record(*of_task)}
-            for share, *of_task in zip(shares, tasks, stores, drawn, packed_draws, strict=True)
+            for share, *of_task in zip(shares, tasks, stores, drawn, packed, strict=True)
         ],
     }
 
@@ -232,10 +243,13 @@ def _record(
     }
 
 
-def _check_vocabulary(source: RowSource, vocab_size: int) -> None:
-    for task, largest in zip(source.tasks, source.largest_ids(), strict=True):
+def _check_vocabulary(tasks: list[_Task], source: RowSource, vocab_size: int) -> None:
+    for task, largest in zip(tasks, source.largest_ids(), strict=True):
         if largest >= vocab_size:
+            number = tokenize.TokenStore(task.folder).draw_with(largest)
+            row = mixtures.draw(task.source, task.entry, task.mixture.seed, number).row
             raise ValueError(
-                f"task {task!r} has token id {largest}, the model's vocabulary has {vocab_size}:"
-                " this is not the model's tokenizer"
+                f"task {task.source.name!r}, row {row}: token id {largest}, expected 0 to"
+                f" {vocab_size - 1}, as the embedding has V={vocab_size} rows; use the tokenizer"
+                " that the model was trained with"
             )

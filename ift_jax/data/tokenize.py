@@ -1,8 +1,9 @@
 """Store 1: the tokenized draws of each task, as flat arrays on disk.
 
 A task's store depends on its rows, templates, prompt format, tokenizer, seed and shots, and on
-nothing else of the mixture. Draws are kept in shards, each as long as all before it, so that a
-store grows by adding shards and never changes what it has.
+nothing else of the mixture. A draw is one example; plain text that is longer than a row is several,
+its pieces. Draws are kept in shards, each as long as all before it, so that a store grows by
+adding shards and never changes what it has.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ FIRST_SHARD = 256
 """Draws in shard 0; shard k > 0 holds the draws from `FIRST_SHARD·2^(k-1)` to twice that."""
 
 
+EMPTY: list[tuple[list[int], list[bool]]] = [([], [])]
+"""The examples of a dropped draw: one without tokens. So examples are numbered as draws are,
+except after a draw that was split."""
+
+
 class Outcome(enum.IntEnum):
     """What became of a draw that may have been too long."""
 
@@ -31,6 +37,7 @@ class Outcome(enum.IntEnum):
     FEWER_SHOTS = 1
     CUT = 2
     DROPPED = 3
+    SPLIT = 4
 
 
 def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
@@ -88,6 +95,24 @@ def shorten(
     return tokens, trained
 
 
+def split(
+    tokens: list[int], trained: list[bool], most: int
+) -> list[tuple[list[int], list[bool]]] | None:
+    """Cuts plain text into pieces of `most` tokens, the last one shorter.
+
+    A piece begins with the token that ended the one before: what is nobody's target in the one
+    was a target in the other, so each token is trained on exactly once.
+
+    Returns:
+        Each piece's (tokens, trained), or None where there is a prompt: an example whose tokens,
+        but for the first, are not all trained.
+    """
+    if not all(trained[1:]):
+        return None
+    starts = range(0, len(tokens) - 1, most - 1)
+    return [(tokens[i : i + most], trained[i : i + most]) for i in starts]
+
+
 def extend(
     folder: Path,
     count: int,
@@ -140,17 +165,18 @@ def _write_shard(
 ) -> dict[str, Any]:
     tokens: list[int] = []
     trained: list[bool] = []
-    offsets, outcomes, targets = [0], [], []
+    offsets, outcomes, pieces, targets = [0], [], [], []
     longest = 0
     for draw in shard_range(shard):
-        outcome, ids, flags = _tokenize_draw(candidates(draw), tokenizer, most)
-        longest = max(longest, len(ids))
-        if outcome is not Outcome.DROPPED:
+        outcome, examples, size = _tokenize_draw(candidates(draw), tokenizer, most)
+        longest = max(longest, size)
+        for ids, flags in examples:
             tokens += ids
             trained += flags
-        offsets.append(len(tokens))
+            offsets.append(len(tokens))
+            targets.append(sum(flags[1:]))
         outcomes.append(outcome)
-        targets.append(sum(trained[offsets[-2] + 1 :]))
+        pieces.append(len(examples))
     if not tokens:
         raise ValueError(
             f"task {about['task']!r}: none of the draws {shard_range(shard)} fits in {most}"
@@ -165,24 +191,29 @@ def _write_shard(
     np.save(partial / "trained.npy", np.array(trained, np.bool_))
     np.save(partial / "offsets.npy", np.array(offsets, np.int64))
     np.save(partial / "outcomes.npy", np.array(outcomes, np.uint8))
+    np.save(partial / "pieces.npy", np.array(pieces, np.int64))
     np.save(partial / "targets.npy", np.array(targets, np.int64))
     return {**about, "shard": shard, "tokens": len(tokens), "largest_id": max(tokens)}
 
 
 def _tokenize_draw(
     candidates: Iterable[Example], tokenizer: Tokenizer, most: int
-) -> tuple[Outcome, list[int], list[bool]]:
+) -> tuple[Outcome, list[tuple[list[int], list[bool]]], int]:
+    """What became of a draw, its examples' (tokens, trained), and its tokens before that."""
     outcome = Outcome.WHOLE
     for example in candidates:
         tokens, trained = tokenize_example(example, tokenizer)
         # The first token is nobody's target.
         if not any(trained[1:]):
-            return Outcome.DROPPED, tokens, trained
+            return Outcome.DROPPED, EMPTY, len(tokens)
         if len(tokens) <= most:
-            return outcome, tokens, trained
+            return outcome, [(tokens, trained)], len(tokens)
         outcome = Outcome.FEWER_SHOTS
-    short = shorten(tokens, trained, most, tokenizer)
-    return (Outcome.CUT, *short) if short else (Outcome.DROPPED, tokens, trained)
+    if pieces := split(tokens, trained, most):
+        return Outcome.SPLIT, pieces, len(tokens)
+    if short := shorten(tokens, trained, most, tokenizer):
+        return Outcome.CUT, [short], len(tokens)
+    return Outcome.DROPPED, EMPTY, len(tokens)
 
 
 class TokenStore:
@@ -201,35 +232,56 @@ class TokenStore:
     def __setstate__(self, folder: Path) -> None:
         self.__init__(folder)
 
-    def example(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
-        """The (tokens, trained) of a draw, int32 and bool of one length; empty if dropped."""
-        shard = shard_of(draw)
-        place = draw - shard_range(shard).start
-        arrays = self._shard(shard)
-        start, stop = arrays["offsets"][place : place + 2]
-        return arrays["tokens"][start:stop], arrays["trained"][start:stop]
+    def example(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The (tokens, trained) of an example, int32 and bool of one length; empty if dropped.
 
-    def lengths(self, count: int) -> np.ndarray:
-        """The number of tokens of each draw in [0, count), 0 for one that was dropped."""
-        return self._gather(count, lambda arrays: np.diff(arrays["offsets"]))
+        Examples are numbered through: those of a draw after those of all draws before it.
+        """
+        shard = 0
+        while number >= (held := len(self._shard(shard)["targets"])):
+            number -= held
+            shard += 1
+        arrays = self._shard(shard)
+        start, stop = arrays["offsets"][number : number + 2]
+        return arrays["tokens"][start:stop], arrays["trained"][start:stop]
 
     def outcomes(self, count: int) -> np.ndarray:
         """The `Outcome` of each draw in [0, count)."""
-        return self._gather(count, lambda arrays: arrays["outcomes"])
+        return self._gather(count, lambda arrays: arrays["outcomes"])[:count]
+
+    def pieces(self, count: int) -> np.ndarray:
+        """The number of examples of each draw in [0, count)."""
+        return self._gather(count, lambda arrays: arrays["pieces"])[:count]
+
+    def lengths(self, count: int) -> np.ndarray:
+        """The tokens of each example of the draws [0, count), 0 for one that was dropped."""
+        lengths = self._gather(count, lambda arrays: np.diff(arrays["offsets"]))
+        return lengths[: self.pieces(count).sum()]
 
     def targets(self, count: int) -> np.ndarray:
-        """The number of trained targets of each draw in [0, count)."""
-        return self._gather(count, lambda arrays: arrays["targets"])
+        """The trained targets of each example of the draws [0, count)."""
+        targets = self._gather(count, lambda arrays: arrays["targets"])
+        return targets[: self.pieces(count).sum()]
 
     def largest_id(self) -> int:
         """The largest token id in the store."""
         manifests = self.folder.glob(f"*/{cache.MANIFEST}")
         return max((cache.read(file.parent)["largest_id"] for file in manifests), default=0)
 
+    def draw_with(self, token: int) -> int:
+        """The first draw with a token id, which must be in the store."""
+        shard = 0
+        while not len(found := np.flatnonzero(self._shard(shard)["tokens"] == token)):
+            shard += 1
+        arrays = self._shard(shard)
+        example = np.searchsorted(arrays["offsets"], found[0], "right") - 1
+        place = np.searchsorted(np.cumsum(arrays["pieces"]), example, "right")
+        return shard_range(shard).start + int(place)
+
     def _gather(self, count: int, column: Callable[[dict], np.ndarray]) -> np.ndarray:
         shards = range(shard_of(count - 1) + 1 if count else 0)
         columns = [column(self._shard(shard)) for shard in shards]
-        return np.concatenate([np.zeros(0, np.int64), *columns])[:count]
+        return np.concatenate([np.zeros(0, np.int64), *columns])
 
     def _shard(self, shard: int) -> dict[str, np.ndarray]:
         if shard not in self._shards:
@@ -237,6 +289,6 @@ class TokenStore:
             cache.read(folder)
             self._shards[shard] = {
                 name: np.load(folder / f"{name}.npy", mmap_mode="r")
-                for name in ("tokens", "trained", "offsets", "outcomes", "targets")
+                for name in ("tokens", "trained", "offsets", "outcomes", "pieces", "targets")
             }
         return self._shards[shard]

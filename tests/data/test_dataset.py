@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ift_jax.data import cache, dataset, rows
-from ift_jax.tasks.mixture import Entry, Mixture
+from ift_jax.data import cache, dataset, rows, tokenize
+from ift_jax.tasks.mixture import Entry, Mixture, Source
+from ift_jax.tasks.task import Template
 from tests.data.toy_tokenizer import ToyTokenizer
 
 
@@ -143,7 +144,7 @@ def test_manifest_adds_up(tmp_path, mixture):
     assert [task["rows"] for task in tasks] == [40, 30]
     assert [task["share"] for task in tasks] == [0.75, 0.25]
     for task in tasks:
-        whole = sum(task[name] for name in ("whole", "fewer_shots", "cut", "dropped"))
+        whole = sum(task[name] for name in ("whole", "fewer_shots", "split", "cut", "dropped"))
         assert whole == task["drawn"] >= task["examples"]
     assert tasks[0]["fewer_shots"] > 0
     printed = dataset.table(source)
@@ -160,8 +161,52 @@ def test_token_id_outside_the_models_vocabulary(tmp_path, mixture):
     source = build(mixture, tmp_path / "data")
     largest = max(int(source[row]["targets_BT"].max()) for row in range(20))
     assert build(mixture, tmp_path / "data", vocab_size=largest + 1)
-    with pytest.raises(ValueError, match=rf"token id {largest}, the model's vocabulary has"):
+    with pytest.raises(ValueError, match=rf"token id {largest}, expected 0 to {largest - 1}"):
         build(mixture, tmp_path / "data", vocab_size=largest)
+
+
+def test_the_row_with_a_token_outside_the_vocabulary_is_named(tmp_path):
+    path = tmp_path / "one.json"
+    write_task(path, 40)
+    fields = json.loads(path.read_text())
+    fields[23]["output"] = "ab zz"
+    path.write_text(json.dumps(fields))
+    mixture = Mixture((Entry(f"alpaca:{path}"),), "flan", seed=5)
+    z = 300 + ord("z")
+    with pytest.raises(ValueError, match=rf"one.json', row 23: token id {z}, .* use the tokenizer"):
+        build(mixture, tmp_path / "data", vocab_size=z)
+
+
+def test_plain_text_longer_than_a_row_is_split_and_nothing_lost(tmp_path, monkeypatch):
+    rows = tuple({"text": "#" + "abc "[: n % 3 + 1] * (2 + 7 * n)} for n in range(30))
+    source = Source("world.statements", rows, (Template("", "{text}"),))
+    monkeypatch.setattr(Mixture, "sources", lambda self: (source,))
+    mixture = Mixture((Entry("world.statements"),), "plain", seed=5)
+
+    def made(where, rows, **options):
+        return build(mixture, tmp_path / where, rows, length=16, **options)
+
+    in_order = made("data", 600, packing=False)
+    seen = []  # a text's pieces joined: each begins with the token that ended the one before
+    for row in range(600):
+        arrays = in_order[row]
+        here = arrays["segments_BT"] > 0
+        assert arrays["weights_BT"][here].all()
+        if arrays["tokens_BT"][0] == ToyTokenizer().bos_id:
+            seen.append([1])
+        assert arrays["tokens_BT"][0] == seen[-1][-1]
+        seen[-1] += arrays["targets_BT"][here].tolist()
+    examples = mixture.examples(len(seen))
+    expected = [tokenize.tokenize_example(each, ToyTokenizer())[0] for each in examples]
+    assert seen[:-1] == expected[:-1] and len(seen) > 60
+    assert sum(len(tokens) > 33 for tokens in expected) > 30
+    (task,) = in_order.manifest["tasks"]
+    assert task["dropped"] == 0 and task["split"] > 30
+    assert task["whole"] + task["split"] == task["drawn"] == len(seen)
+
+    packed = made("data", 300)
+    assert content(made("data", 100)) == content(packed)[:100] == content(made("afresh", 100))
+    assert packed.fill > 0.9
 
 
 def test_rows_too_short_for_a_task(tmp_path, mixture):

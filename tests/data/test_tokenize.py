@@ -136,6 +136,35 @@ def test_too_long_drops_exemplars_first_then_cuts_then_gives_up(tmp_path):
     assert store.outcomes(8)[4] == Outcome.WHOLE  # exactly 8 tokens
 
 
+def test_plain_text_is_split_and_a_prompt_is_not(tmp_path):
+    def mixed(number):
+        if number % 2:
+            yield Example.plain("abcdefgh" * number)
+        else:
+            yield Example.pair("ab", "ef" * (number + 1))
+
+    store = extend(tmp_path / "s", 6, most=4, of=mixed)
+    # BOS ab cd ef gh EOS, by three targets each.
+    assert store.pieces(4).tolist() == [1, 2, 1, 5]
+    assert store.example(1)[0].tolist() == [1, 101, 123, 145]
+    assert store.example(2)[0].tolist() == [145, 167, 2]
+    assert store.outcomes(4).tolist() == [Outcome.DROPPED, Outcome.SPLIT] * 2
+    assert store.lengths(2).tolist() == [0, 4, 3]
+    assert store.targets(2).tolist() == [0, 3, 2]
+
+
+def test_examples_are_numbered_through_all_shards(tmp_path):
+    def long(number):
+        yield Example.plain("abcd" if number % 2 else "ab" * (3 + number % 5))
+
+    store = extend(tmp_path / "s", 600, most=4, of=long)
+    numbers = np.cumsum(store.pieces(600)) - store.pieces(600)
+    for draw in (0, 1, 255, 256, 511, 512, 599):
+        tokens, _ = tokenize.tokenize_example(next(long(draw)), TOY)
+        np.testing.assert_array_equal(store.example(numbers[draw])[0], tokens[:4])
+    assert len(store.lengths(600)) == store.pieces(600).sum()
+
+
 def test_nothing_that_fits_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"'toy': none of the draws .* fits in 4 tokens"):
         extend(tmp_path / "s", 1, most=4)
