@@ -7,6 +7,7 @@ training rows, right-padded batches, cached decoding, and several continuations 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,13 @@ def attend(
         jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0)
         for x in (q_BTKGH, visible_BTS)
     )
-    x = jax.lax.map(lambda block: _attend(block[0], k_BSKH, v_BSKH, block[1]), tuple(blocks))
+
+    # Backwards, a block's scores are made again: kept, all blocks' would be N·T·S floats a row.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def attend_block(block: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return _attend(block[0], k_BSKH, v_BSKH, block[1])
+
+    x = jax.lax.map(attend_block, tuple(blocks))
     return jnp.moveaxis(x, 0, 1).reshape(B, T, N, H)
 
 

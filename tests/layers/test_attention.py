@@ -5,8 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ift_jax.dims import PADDING, SHARED, Batch
+from ift_jax.layers import attention
 from ift_jax.layers.attention import Cache, attend, visible, write
 
 # A prefix that two examples share, the examples, and padding; what each sees, by hand.
@@ -76,6 +78,63 @@ def test_what_sees_nothing_gives_zeros_and_finite_gradients():
     for gradient in (dq_BTNH, dk_BSKH, dv_BSKH):
         assert np.isfinite(gradient).all() and np.any(gradient)
         np.testing.assert_array_equal(gradient[0, 5], 0)
+
+
+@pytest.fixture
+def blocks_of_four(monkeypatch):
+    """Rows of 8, 12, … queries are attended from in blocks; those of any other length whole."""
+    monkeypatch.setattr(attention, "QUERY_BLOCK", 4)
+
+
+def packed(*, T, S):
+    """visible_BTS of the last T tokens of two packed rows of S, which end in padding."""
+    positions_BS, segments_BS = np.zeros((2, 2, S), np.int32)
+    for row, lengths in enumerate([(5, 3, S - 10), (1, S - 4)]):
+        start = 0
+        for segment, length in enumerate(lengths, start=1):
+            positions_BS[row, start : start + length] = np.arange(length)
+            segments_BS[row, start : start + length] = segment
+            start += length
+    segments_BS[1, 0] = SHARED
+    return visible(positions_BS[:, -T:], segments_BS[:, -T:], positions_BS, segments_BS)
+
+
+@pytest.mark.parametrize(("T", "S"), [(12, 12), (8, 14), (16, 16)])
+@pytest.mark.parametrize(("N", "K"), [(6, 2), (3, 3), (4, 1)])
+def test_blocks_of_queries_equal_a_loop(blocks_of_four, T, S, N, K):
+    arrays = random_qkv(B=2, T=T, S=S, N=N, K=K)
+    seen = packed(T=T, S=S)
+    x_BTNH = attend(*map(jnp.float32, arrays), seen)
+    np.testing.assert_allclose(x_BTNH, reference(*arrays, np.asarray(seen)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("T", "S"), [(12, 12), (8, 14)])
+def test_gradients_through_blocks_equal_those_of_whole_rows(monkeypatch, T, S):
+    arrays = tuple(map(jnp.float32, random_qkv(B=2, T=T, S=S)))
+    seen = packed(T=T, S=S)
+
+    def gradients(block):
+        monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+        return jax.grad(lambda arrays: jnp.sum(attend(*arrays, seen) ** 2))(arrays)
+
+    for blocked, whole in zip(gradients(4), gradients(S), strict=True):
+        assert np.abs(whole).max() > 0.1
+        np.testing.assert_allclose(blocked, whole, atol=1e-5)
+
+
+def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch):
+    """The largest array kept from forwards to backwards, in elements, against N·T·S scores."""
+    T = S = 32
+    arrays = tuple(map(jnp.float32, random_qkv(B=1, T=T, S=S, N=6, K=2, H=4)))
+    seen = jnp.tril(jnp.ones((1, T, S), bool))
+
+    def largest_kept(block):
+        monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+        _, backward = jax.vjp(lambda *arrays: attend(*arrays, seen), *arrays)
+        return max(leaf.size for leaf in jax.tree.leaves(backward))
+
+    assert largest_kept(T) == 6 * T * S
+    assert largest_kept(4) <= T * S  # visible_BTS itself
 
 
 def test_unseen_values_cannot_leak_even_when_scores_are_huge():
