@@ -147,4 +147,13 @@ def make_optimizer(
         parts.append(scale_by_adafactor(letters))
     if config.weight_decay:
         parts.append(optax.add_decayed_weights(config.weight_decay, mask=matrices))
-    return Optimizer(optax.chain(*parts), make_schedule(config, total_steps))
+    chain = optax.chain(*parts)
+
+    def init(params: dict[str, jax.Array]) -> optax.OptState:
+        # Gradients come in float32 and make float32 moments, whatever the parameters are stored in.
+        # Moments that began in another dtype would change it at the first step: a second compile,
+        # and a checkpoint that `abstract_state` doesn't describe.
+        return chain.init(jax.tree.map(lambda param: param.astype(jnp.float32), params))
+
+    transform = optax.GradientTransformation(init, chain.update)
+    return Optimizer(transform, make_schedule(config, total_steps))

@@ -135,3 +135,18 @@ def test_adafactor_decays_matrices_by_the_learning_rate():
     params = run(config, {"w": "D F", "scale": "D"}, weights, [zeros])
     np.testing.assert_allclose(params["w"], 0.95, rtol=1e-6)
     np.testing.assert_array_equal(params["scale"], 1.0)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("param_dtype", ["float32", "bfloat16"])
+def test_moments_are_float32_from_the_first_whatever_the_parameters_are(name, param_dtype):
+    config = OptimizerConfig(name, weight_decay=0.1, clip_norm=1.0)
+    optimizer = make_optimizer(config, LETTERS, total_steps=10)
+    params = {key: jnp.ones(shape, param_dtype) for key, shape in SHAPES.items()}
+    grads = {key: jnp.ones(shape, jnp.float32) for key, shape in SHAPES.items()}
+    first = optimizer.transform.init(params)
+    _, second = optimizer.transform.update(grads, first, params)
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(first) if leaf.ndim}
+    assert dtypes == {jnp.dtype("float32")}
+    for before, after in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        assert (before.dtype, before.shape) == (after.dtype, after.shape)

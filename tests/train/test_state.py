@@ -70,6 +70,40 @@ def test_optimizer_state_lies_as_its_parameters_do(make_functions, optimizer_for
     assert adam.count.spec == shardings.step.spec == PartitionSpec()
 
 
+@pytest.mark.parametrize("param_dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+def test_steps_change_no_dtype_and_a_resume_finds_what_it_expects(
+    make_functions, make_batch, params, optimizer_for, tmp_path, name, param_dtype
+):
+    functions = make_functions(param_dtype=param_dtype)
+    params = {key: weight.astype(param_dtype) for key, weight in params.items()}
+    optimizer = optimizer_for(functions, name=name)
+    mesh = sharding.make_mesh("fsdp:4,tensor:2")
+    shardings, train_step, place_batch = trainer(functions, optimizer, mesh)
+    abstract = abstract_state(functions.abstract, optimizer, shardings.params)
+    with jax.set_mesh(mesh):
+        state = place(lambda params: params, optimizer, shardings, params)
+        for step in range(2):
+            state, _ = train_step(state, place_batch(make_batch(seed=step)))
+    assert train_step._cache_size() == 1
+    for key, weight in state.params.items():
+        assert weight.dtype == param_dtype
+        assert np.any(weight != params[key]), key
+    leaves = jax.tree.leaves_with_path(state)
+    for (path, leaf), expected in zip(leaves, jax.tree.leaves(abstract), strict=True):
+        assert (leaf.dtype, leaf.shape) == (expected.dtype, expected.shape), path
+        assert leaf.sharding.is_equivalent_to(expected.sharding, leaf.ndim), path
+    store = Store(tmp_path)
+    store.save(2, state.params, train=state.training, wait=True)
+    found = store.restore(2, abstract.params, train=abstract.training)
+    for one, other in zip(
+        jax.tree.leaves((state.params, state.training)),
+        jax.tree.leaves((found.params, found.train)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_factored_moments_are_split_along_the_axes_they_keep():
     letters = {"q": "L D N H"}
     abstract = {"q": jax.ShapeDtypeStruct((2, 256, 4, 64), "float32")}
