@@ -7,6 +7,7 @@ neither knows a family.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -56,11 +57,13 @@ class Functions:
 
     def hidden(self, params: Params, batch: Batch, noise: Noise | None = None) -> jax.Array:
         """Final hidden states x_BTD of a batch; dropout only where noise is given."""
-        return self._bind(params).hidden(batch, noise)
+        with self._precision():
+            return self._bind(params).hidden(batch, noise)
 
     def unembed(self, params: Params, x: jax.Array, vocab_ids: Any = None) -> jax.Array:
         """float32 logits_..V of hidden states x_..D, of all the vocabulary or some ids."""
-        return self._bind(params).unembed(x, vocab_ids)
+        with self._precision():
+            return self._bind(params).unembed(x, vocab_ids)
 
     def init_cache(self, params: Params, batch: Batch, S: int) -> Any:
         """An empty cache with S slots for the rows of a batch."""
@@ -68,11 +71,21 @@ class Functions:
 
     def extend(self, params: Params, batch: Batch, cache: Any) -> tuple[jax.Array, Any]:
         """Hidden states x_BTD of T more tokens a row, and the cache that holds them."""
-        return self._bind(params).extend(batch, cache)
+        with self._precision():
+            return self._bind(params).extend(batch, cache)
 
     def flops(self, T: int, loss_tokens: int) -> int:
         """Floating-point operations of one row's forward pass; training takes three times that."""
         return self._flops(self.config, T, loss_tokens)
+
+    def _precision(self) -> contextlib.AbstractContextManager[None]:
+        """In it a float32 model is traced with float32 products, which gradients inherit.
+
+        By default an accelerator may round their inputs: a GPU to TF32, a TPU to bfloat16.
+        """
+        if self.config.dtype == "float32":
+            return jax.default_matmul_precision("highest")
+        return contextlib.nullcontext()
 
     def _bind(self, params: Params) -> Any:
         state = nnx.from_flat_state({tuple(k.split(".")): v for k, v in params.items()})
