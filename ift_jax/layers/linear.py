@@ -65,4 +65,20 @@ class Embedding(nnx.Module):
 
     def __call__(self, tokens_BT: jax.Array) -> jax.Array:
         """x_BTD of token ids, which the host has checked: an id past V would read the last row."""
-        return self.w[...].astype(self.dtype)[tokens_BT]
+        # Cast after the gather: the gradient then adds a token's many cotangents in the parameter's
+        # dtype. In bfloat16 a sum stops growing once it is some 256 times what is added.
+        return self.w[...][tokens_BT].astype(self.dtype)
+
+
+def logits(
+    x: jax.Array, w_VD: jax.Array, vocab_ids: jax.Array | None, dtype: jnp.dtype
+) -> jax.Array:
+    """float32 logits_..V of hidden states x_..D, of all rows of w_VD or of some ids.
+
+    The factors are in `dtype`; their products are added, and kept, in float32.
+    """
+    if vocab_ids is not None:
+        w_VD = w_VD[vocab_ids]
+    return jnp.einsum(
+        "...D,VD->...V", x.astype(dtype), w_VD.astype(dtype), preferred_element_type=jnp.float32
+    )

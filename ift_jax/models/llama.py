@@ -18,7 +18,8 @@ from ift_jax.checkpoints.names import alias, derived, tensor
 from ift_jax.dims import Batch
 from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.linear import Embedding, Linear
+from ift_jax.layers.fields import DTYPES, check_fields, check_size
+from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import RMSNorm
 from ift_jax.layers.positions import rope_tables, rotate
 from ift_jax.sharding import constrain
@@ -58,24 +59,19 @@ class Config:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for letter in "LDNKHFV":
-            size = getattr(self, letter)
-            if size < 1:
-                raise ValueError(f"llama.Config: {letter} = {size} must be positive")
+        check_fields(
+            self,
+            sizes=(*"LDNKHFV", "max_length"),
+            numbers=("rope_theta", "norm_eps"),
+            switches=("tied", "scan"),
+            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+        )
         if self.N % self.K:
             raise ValueError(f"llama.Config: K = {self.K} does not divide N = {self.N} heads")
         if self.H % 2:
             raise ValueError(f"llama.Config: H = {self.H} must be even for rotary positions")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"llama.Config: dropout = {self.dropout} is not in [0, 1)")
-        if self.remat not in stack.REMAT:
-            raise ValueError(f"llama.Config: remat = {self.remat!r}, expected {list(stack.REMAT)}")
-        for field in ("param_dtype", "dtype"):
-            if getattr(self, field) not in ("float32", "bfloat16"):
-                raise ValueError(
-                    f"llama.Config: {field} = {getattr(self, field)!r},"
-                    " expected 'float32' or 'bfloat16'"
-                )
+        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+            raise ValueError(f"llama.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
 
 def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Config:
@@ -178,14 +174,7 @@ class Model(nnx.Module):
         """float32 logits_..V of hidden states x_..D, of the whole vocabulary or of some ids."""
         c = self.config
         w_VD = self.embed.w[...] if c.tied else self.head.w[...].T
-        if vocab_ids is not None:
-            w_VD = w_VD[vocab_ids]
-        return jnp.einsum(
-            "...D,VD->...V",
-            x.astype(c.dtype),
-            w_VD.astype(c.dtype),
-            preferred_element_type=jnp.float32,
-        )
+        return logits(x, w_VD, vocab_ids, jnp.dtype(c.dtype))
 
     def init_cache(self, batch: Batch, S: int) -> attention.Cache:
         """An empty cache with S slots for the rows of a batch."""
@@ -284,12 +273,16 @@ HF_SUPPORTED = {
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
+    "rope_parameters": None,
+    "rope_parameters.rope_type": "default",
     "rope_scaling": None,
+    "rope_scaling.rope_type": "default",
+    "rope_scaling.type": "default",
     "rope_interleaved": False,
     "attention_dropout": 0.0,
     "pretraining_tp": 1,
 }
-"""Switches of Hugging Face's config.json that this family has at one value only."""
+"""Switches of Hugging Face's config.json that this family has at one value only; a.b is b in a."""
 
 # fmt: off
 HF_IGNORED = frozenset({
@@ -308,20 +301,21 @@ def from_hf(published: Mapping[str, Any]) -> Config:
         ValueError: a field is missing, or changes the computation in a way that isn't supported.
     """
     fields = dict(published)
-    rope = fields.pop("rope_parameters", None) or {}
-    if rope.get("rope_type", "default") != "default":
-        raise ValueError(
-            f"config.json: rope_parameters.rope_type = {rope['rope_type']!r} is not supported,"
-            " expected 'default'"
-        )
+    for field in ("rope_parameters", "rope_scaling"):
+        if isinstance(fields.get(field), Mapping):
+            fields |= {f"{field}.{key}": value for key, value in fields.pop(field).items()}
     for field, value in HF_SUPPORTED.items():
         if (seen := fields.pop(field, value)) != value:
             raise ValueError(
                 f"config.json: {field} = {seen!r} changes the computation and is not supported by"
                 f" the llama family, expected {value!r}"
             )
+    theta, inner = fields.pop("rope_theta", None), fields.pop("rope_parameters.rope_theta", None)
+    if theta and inner and theta != inner:
+        raise ValueError(f"config.json: two values of rope_theta: {theta!r} and {inner!r}")
     try:
-        D, N = fields.pop("hidden_size"), fields.pop("num_attention_heads")
+        D = check_size("config.json: hidden_size", fields.pop("hidden_size"))
+        N = check_size("config.json: num_attention_heads", fields.pop("num_attention_heads"))
         config = Config(
             L=fields.pop("num_hidden_layers"),
             D=D,
@@ -331,7 +325,7 @@ def from_hf(published: Mapping[str, Any]) -> Config:
             F=fields.pop("intermediate_size"),
             V=fields.pop("vocab_size"),
             max_length=fields.pop("max_position_embeddings", 2048),
-            rope_theta=fields.pop("rope_theta", None) or rope.get("rope_theta", 1e4),
+            rope_theta=theta or inner or 1e4,
             norm_eps=fields.pop("rms_norm_eps", 1e-6),
             tied=fields.pop("tie_word_embeddings", False),
         )
@@ -374,12 +368,12 @@ def from_gguf(metadata: Mapping[str, Any], tensor_names: Collection[str]) -> Con
     Raises:
         ValueError: a key is missing, or asks for a computation that isn't supported.
     """
-    if scaling := [key for key in metadata if key.startswith("llama.rope.scaling")]:
-        raise ValueError(f"GGUF: {scaling[0]} = {metadata[scaling[0]]!r} is not supported")
-    if "llama.expert_count" in metadata:
-        raise ValueError("GGUF: llama.expert_count: mixtures of experts are not supported")
+    # Scaled rotary positions, under two generations of names, and mixtures of experts.
+    if refused := [key for key in metadata if key.startswith(("llama.rope.scal", "llama.expert"))]:
+        raise ValueError(f"GGUF: {refused[0]} = {metadata[refused[0]]!r} is not supported")
     try:
-        D, N = metadata["llama.embedding_length"], metadata["llama.attention.head_count"]
+        D = check_size("GGUF: llama.embedding_length", metadata["llama.embedding_length"])
+        N = check_size("GGUF: llama.attention.head_count", metadata["llama.attention.head_count"])
         config = Config(
             L=metadata["llama.block_count"],
             D=D,

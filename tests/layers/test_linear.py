@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from ift_jax.layers.linear import Embedding, Linear
+from ift_jax.layers.linear import Embedding, Linear, logits
 
 SIZES = {"D": 6, "N": 3, "H": 4, "V": 5}
 FLOAT32 = {"param_dtype": jnp.float32, "dtype": jnp.float32}
@@ -46,3 +47,34 @@ def test_embedding_looks_rows_up():
     assert layer.w.letters == "V D"
     expected = np.asarray(layer.w[...].astype(jnp.bfloat16))[tokens_BT]
     np.testing.assert_array_equal(np.asarray(layer(tokens_BT)), expected)
+
+
+def test_a_repeated_tokens_gradient_is_added_in_the_parameters_dtype():
+    """4,096 cotangents of 0.01: a bfloat16 sum stops at 4, where 0.01 is half a step of it."""
+    sizes = {"V": 3, "D": 2}
+    layer = Embedding(sizes, rngs=nnx.Rngs(0), param_dtype=jnp.float32, dtype=jnp.bfloat16)
+    graph, weights = nnx.split(layer)
+    tokens_BT = jnp.full((4, 1024), 1)
+
+    def total(weights):
+        x_BTD = nnx.merge(graph, weights)(tokens_BT)
+        assert x_BTD.dtype == jnp.bfloat16
+        return jnp.sum(x_BTD.astype(jnp.float32) * 0.01)
+
+    (w_VD,) = jax.tree.leaves(jax.grad(total)(weights))
+    # 0.01 itself is rounded to bfloat16.
+    np.testing.assert_allclose(w_VD[1], 40.96, rtol=2**-8)
+    np.testing.assert_array_equal(w_VD[jnp.array([0, 2])], 0)
+
+
+def test_logits_are_float32_sums_of_products_in_the_compute_dtype():
+    rng = np.random.default_rng(0)
+    x_TD, w_VD = rng.normal(size=(3, 64)), rng.normal(size=(5, 64))
+    rounded = [np.float64(jnp.bfloat16(array)) for array in (x_TD, w_VD)]
+    x_TD, w_VD = jnp.float32(x_TD), jnp.float32(w_VD)
+    seen = logits(x_TD, w_VD, None, jnp.bfloat16)
+    assert seen.dtype == jnp.float32
+    # Sums of 64 near 8: bfloat16 would be wrong by 0.03.
+    np.testing.assert_allclose(seen, rounded[0] @ rounded[1].T, atol=1e-4)
+    ids = jnp.array([4, 0])
+    np.testing.assert_allclose(logits(x_TD, w_VD, ids, jnp.bfloat16), seen[:, ids], atol=1e-5)

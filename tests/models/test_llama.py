@@ -212,7 +212,13 @@ def test_one_key_value_head_is_replicated_and_width_must_divide():
         ({"dropout": 1.0}, "dropout = 1.0"),
         ({"remat": "some"}, "remat = 'some', expected"),
         ({"dtype": "float16"}, "dtype = 'float16'"),
-        ({"L": 0}, "L = 0 must be positive"),
+        ({"dropout": "0.1"}, "dropout = '0.1'"),
+        ({"L": 0}, "L = 0 must be a positive integer"),
+        ({"V": 9.0}, "V = 9.0 must be a positive integer"),
+        ({"max_length": "128"}, "max_length = '128' must be a positive integer"),
+        ({"rope_theta": "1e4"}, "rope_theta = '1e4' must be a positive number"),
+        ({"norm_eps": -1e-6}, "norm_eps = -1e-06 must be a positive number"),
+        ({"tied": "false"}, "tied = 'false' must be True or False"),
     ],
 )
 def test_bad_config_is_refused(change, message):
@@ -224,7 +230,21 @@ def test_bad_config_is_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rope_scaling": {"type": "linear"}}, "rope_scaling"),
+        ({"rope_scaling": {"type": "linear"}}, "rope_scaling.type = 'linear'.*'default'"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling.rope_type = 'yarn'"),
+        ({"rope_scaling": {"factor": 2.0}}, "know the fields {'rope_scaling.factor': 2.0}"),
+        ({"rope_scaling": "linear"}, "rope_scaling = 'linear'.*expected None"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_parameters.rope_type = 'yarn'"),
+        (
+            {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},
+            "know the fields {'rope_parameters.partial_rotary_factor': 0.5}",
+        ),
+        ({"rope_parameters": {"rope_theta": 5e5}}, "two values of rope_theta: 10000.0 and 500000"),
+        ({"hidden_size": "8192"}, "hidden_size = '8192' must be a positive integer"),
+        ({"hidden_size": 8192.0, "head_dim": None}, "hidden_size = 8192.0 must be"),
+        ({"num_attention_heads": 0, "head_dim": None}, "num_attention_heads = 0 must be"),
+        ({"vocab_size": True}, "V = True must be a positive integer"),
+        ({"num_hidden_layers": [80]}, r"L = \[80\] must be a positive integer"),
         ({"hidden_act": "gelu"}, "hidden_act = 'gelu'.*expected 'silu'"),
         ({"attention_bias": True}, "attention_bias"),
         ({"sliding_window": 7}, "sliding_window"),
@@ -237,3 +257,12 @@ def test_published_config_is_read_or_refused_by_name(change, message):
     broken = {k: v for k, v in {**published, **change}.items() if v is not None}
     with pytest.raises(ValueError, match=message):
         llama.from_hf(broken)
+
+
+@pytest.mark.parametrize("field", ["rope_theta", "rope_parameters"])
+def test_theta_is_found_where_either_generation_of_files_has_it(field):
+    published = llama.to_hf(llama.SIZES["2-70b"])
+    del published["rope_theta"]
+    inside = {"rope_type": "default", "rope_theta": 5e5}
+    published[field] = 5e5 if field == "rope_theta" else inside
+    assert llama.from_hf(published).rope_theta == 5e5

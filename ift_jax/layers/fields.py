@@ -1,0 +1,60 @@
+"""Checks of a family's Config: its values come from command lines and published files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+DTYPES = ("float32", "bfloat16")
+"""What parameters may be stored in, and activations computed in."""
+
+
+def check_size(where: str, size: Any) -> int:
+    """The size itself, a positive int; '128', 128.0 and True, which files also hold, are none.
+
+    Raises:
+        ValueError: says where, what was seen, and what is expected.
+    """
+    if type(size) is not int or size < 1:
+        raise ValueError(f"{where} = {size!r} must be a positive integer")
+    return size
+
+
+def check_fields(
+    config: Any,
+    *,
+    sizes: Collection[str],
+    numbers: Collection[str],
+    switches: Collection[str],
+    choices: Mapping[str, Collection[str]],
+) -> None:
+    """Checks a Config's fields one by one; what they must be together is the family's to check.
+
+    Args:
+        config: of any family.
+        sizes: fields that are positive integers.
+        numbers: fields that are positive and finite.
+        switches: fields that are True or False.
+        choices: field -> what it may be.
+
+    Raises:
+        ValueError: names the family, the field, what was seen, and what is expected.
+    """
+    family = type(config).__module__.rpartition(".")[2]
+
+    def where(field: str) -> str:
+        return f"{family}.Config: {field}"
+
+    for field in sizes:
+        check_size(where(field), getattr(config, field))
+    for field in numbers:
+        value = getattr(config, field)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise ValueError(f"{where(field)} = {value!r} must be a positive number")
+    for field in switches:
+        if type(value := getattr(config, field)) is not bool:
+            raise ValueError(f"{where(field)} = {value!r} must be True or False")
+    for field, known in choices.items():
+        if (value := getattr(config, field)) not in known:
+            raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")

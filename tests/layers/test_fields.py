@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from ift_jax.layers.fields import check_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    D: Any = 4
+    theta: Any = 1e4
+    tied: Any = False
+    remat: Any = "none"
+
+    def __post_init__(self):
+        check_fields(
+            self,
+            sizes="D",
+            numbers=["theta"],
+            switches=["tied"],
+            choices={"remat": ("none", "full")},
+        )
+
+
+def test_good_values_pass():
+    Config(D=1, theta=3, tied=True, remat="full")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        *(
+            ("D", value, "must be a positive integer")
+            for value in (0, -1, 128.0, "128", True, None)
+        ),
+        *(
+            ("theta", value, "must be a positive number")
+            for value in (0, -1.0, math.nan, math.inf, "1e4", True, None)
+        ),
+        *(("tied", value, "must be True or False") for value in (0, 1, "false", None)),
+        *(("remat", value, r"expected one of ['none', 'full']") for value in ("some", None)),
+    ],
+)
+def test_a_bad_value_is_named(field, value, expected):
+    with pytest.raises(ValueError) as caught:
+        Config(**{field: value})
+    assert f"test_fields.Config: {field} = {value!r}" in str(caught.value)
+    assert expected in str(caught.value)
