@@ -1,7 +1,8 @@
 """Dropout whose mask depends on (seed, step, layer, row) and on nothing else.
 
 The same under scan or unrolled layers, remat, any number of micro-batches, any mesh, any resume:
-each row of the step's global batch has its own key.
+each row of the step's global batch has its own key. A mask belongs to a row and its slots, not to
+the example that lies there: the same examples packed and unpacked draw different masks.
 """
 
 from __future__ import annotations
