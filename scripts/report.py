@@ -1,6 +1,6 @@
 """Compares evaluations of the same questions, item by item: each further one with the first.
 
-    python scripts/report.py BEFORE AFTER [MORE ...] [--out=DIR] [--metrics=metrics.jsonl]
+    python scripts/report.py BEFORE AFTER [MORE ...] [--out=DIR] [--metrics=RUN]
 
 prints the tables. With --out, writes report.json, report.md and report.png there, or, of several
 comparisons, into a folder of DIR for each.
@@ -16,7 +16,7 @@ from ift_jax.assemble import command
 from ift_jax.evals import report
 
 _OUT = flags.DEFINE_string("out", None, "folder for the report; by default it is only printed")
-_METRICS = flags.DEFINE_string("metrics", None, "metrics.jsonl of the training between the two")
+_METRICS = flags.DEFINE_string("metrics", None, "folder of the run between the two: draws its loss")
 
 
 def main(folders: list[str]) -> None:

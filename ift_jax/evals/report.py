@@ -285,9 +285,14 @@ def write(
 def read_losses(path: Path | str) -> list[tuple[int, float]]:
     """(step, loss) of each record of a `metrics.jsonl` that has a finite training loss.
 
+    Args:
+        path: the file, or the folder of a run, which holds one.
+
     Raises:
         ValueError: the file is malformed; names the line or step.
     """
+    path = Path(path)
+    path = path / "metrics.jsonl" if path.is_dir() else path
     found = []
     for record in metrics.read(path):
         loss = record.get("loss")

@@ -161,9 +161,6 @@ def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(tmp_pat
     assert "⟦" in shown.stdout and "world.true_false" in shown.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stores
 
-    beyond = run("inspect_data", *options, "--step=3")
-    assert beyond.stderr == "inspect_data: --step=3: the config has 3 steps\n"
-
 
 def test_generate_continues_each_prompt():
     done = run(
