@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -162,7 +162,34 @@ def describe(values: Mapping[str, float]) -> str:
     if "tokens_per_second" in values:
         parts.append(f"{values['tokens_per_second']:,.0f} tokens/s")
     parts.append(f"{values['token_share']:.0%} non-pad")
+    if "mfu" in values:
+        parts.append(f"{values['mfu']:.0%} MFU")
     return ", ".join(parts)
+
+
+PEAK_FLOPS = {
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H200": 989e12,
+    "TPU v4": 275e12,
+    "TPU v5": 459e12,
+    "TPU v5 lite": 197e12,
+    "TPU v6 lite": 918e12,
+}
+"""FLOP/s of a device in dense bfloat16, from its maker's data sheet, by how JAX calls its kind."""
+
+
+def peak_flops(devices: Sequence[jax.Device], dtype: str) -> float | None:
+    """The peak of all devices together, per second; None where no data sheet's figure is known.
+
+    Args:
+        devices: all of one kind.
+        dtype: of the matrix products.
+    """
+    kind = devices[0].device_kind
+    known = max((name for name in PEAK_FLOPS if kind.startswith(name)), key=len, default=None)
+    return PEAK_FLOPS[known] * len(devices) if known and dtype == "bfloat16" else None
 
 
 class Speed:

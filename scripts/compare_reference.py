@@ -6,10 +6,11 @@ Run in an environment of its own, which the project itself doesn't need; it impo
     python scripts/compare_reference.py logits --reference=MODEL --ours=FILE.npz
     python scripts/compare_reference.py mmlu --reference=MODEL --ours=DIR --prompts=FILE.jsonl
 
-MODEL is a GGUF file or a folder in Hugging Face's layout; all is computed in float32, and texts
-are tokenized by the reference's own tokenizer. FILE.npz is what scripts/write_logits.py wrote; DIR
-is the --out and FILE.jsonl the --prompts of scripts/evaluate.py. The exit status is 1 where they
-disagree.
+MODEL is a GGUF file or a folder in Hugging Face's layout; all is computed in float32. Texts are
+tokenized by the reference's own tokenizer, or the one of --tokenizer=FOLDER: transformers 5.23
+makes SmolLM2's from its GGUF without the step that cuts digits apart first. FILE.npz is what
+scripts/write_logits.py wrote; DIR is the --out and FILE.jsonl the --prompts of
+scripts/evaluate.py. The exit status is 1 where they disagree.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ import transformers
 LETTERS = "ABCD"
 
 
-def load(path: pathlib.Path) -> tuple[Any, Any]:
+def load(path: pathlib.Path, tokenizer_folder: pathlib.Path | None) -> tuple[Any, Any]:
     """The reference's model in float32, and its tokenizer."""
     where, file = (path.parent, {"gguf_file": path.name}) if path.is_file() else (path, {})
-    tokenizer = transformers.AutoTokenizer.from_pretrained(where, **file)
+    if tokenizer_folder is None:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **file)
+    else:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **file)
     return model.eval(), tokenizer
 
@@ -131,13 +135,14 @@ def main() -> None:
     )
     parser.add_argument("what", choices=["logits", "mmlu"])
     parser.add_argument("--reference", required=True, type=pathlib.Path, help="MODEL")
+    parser.add_argument("--tokenizer", type=pathlib.Path, help="FOLDER")
     parser.add_argument("--ours", required=True, type=pathlib.Path, help="FILE.npz or DIR")
     parser.add_argument("--prompts", type=pathlib.Path, help="FILE.jsonl, for mmlu")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="of logits, or of a tie")
     args = parser.parse_args()
     if (args.what == "mmlu") != (args.prompts is not None):
         parser.error("--prompts goes with mmlu")
-    model, tokenizer = load(args.reference)
+    model, tokenizer = load(args.reference, args.tokenizer)
     if args.what == "logits":
         agree = compare_logits(model, tokenizer, args.ours, args.tolerance)
     else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
 from ift_jax import config as configs
 from ift_jax import sharding
@@ -18,9 +17,7 @@ from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, open_base
 from ift_jax.data import dataset, show
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="the run's config, such as configs/quickstart.py"
-)
+_CONFIG = command.define_config("config")
 flags.mark_flag_as_required("config")
 _ROWS = flags.DEFINE_integer("rows", 2, "how many rows to print", lower_bound=0)
 _STEP = flags.DEFINE_integer("step", 0, "the step whose rows come first", lower_bound=0)

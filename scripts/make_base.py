@@ -16,7 +16,6 @@ from pathlib import Path
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 
 from ift_jax import tokenizers
 from ift_jax.assemble import command
@@ -26,7 +25,7 @@ from ift_jax.assemble.world import recall
 from ift_jax.tasks.mixture import Mixture
 from ift_jax.tasks.world import mixture, statements
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/tiny_base.py", lock_config=True)
+_CONFIG = command.define_config("config", "configs/tiny_base.py")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/tiny_base", "folder for the pretraining run")
 _OUT = flags.DEFINE_string("out", "ift_jax/assets/tiny", "folder for the finished model")
 

@@ -8,7 +8,6 @@ Training does the same at its start; done beforehand, it starts at once.
 from __future__ import annotations
 
 from absl import flags
-from ml_collections import config_flags
 
 from ift_jax import config as configs
 from ift_jax import sharding
@@ -16,9 +15,7 @@ from ift_jax.assemble import command
 from ift_jax.assemble.training import build_rows, data_directory, open_base
 from ift_jax.data import dataset
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="the run's config, such as configs/quickstart.py"
-)
+_CONFIG = command.define_config("config")
 flags.mark_flag_as_required("config")
 
 

@@ -16,14 +16,11 @@ BEGAN = time.time()  # before the imports, which are part of the job
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from ift_jax.assemble import command, quickstart
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/quickstart.py", lock_config=True)
-_CONTROL = config_flags.DEFINE_config_file(
-    "control", "configs/quickstart.py:statements", lock_config=True
-)
+_CONFIG = command.define_config("config", "configs/quickstart.py")
+_CONTROL = command.define_config("control", "configs/quickstart.py:statements")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "folder for everything it writes")
 _SEED = flags.DEFINE_integer("seed", 0, "of the data order")
 _CONTROLS = flags.DEFINE_bool("controls", False, "add the controls to a finished quickstart")

@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 from absl import flags
-from ml_collections import config_flags
 
 from ift_jax.assemble import command
 from ift_jax.assemble.training import train
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", help_string="the run's config, such as configs/quickstart.py"
-)
+_CONFIG = command.define_config("config")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for checkpoints and metrics")
 flags.mark_flags_as_required(["config", "workdir"])
 

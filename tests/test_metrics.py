@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -71,6 +72,17 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+def test_peak_flops_of_known_devices_in_bfloat16_only():
+    def peak(kind, dtype="bfloat16"):
+        return metrics.peak_flops([types.SimpleNamespace(device_kind=kind)] * 4, dtype)
+
+    assert peak("NVIDIA H100 80GB HBM3") == 4 * 989e12
+    assert peak("NVIDIA H100 PCIe") == 4 * 756e12
+    assert (peak("TPU v5"), peak("TPU v5 lite")) == (4 * 459e12, 4 * 197e12)
+    assert peak("cpu") is None
+    assert peak("NVIDIA H100 80GB HBM3", "float32") is None
 
 
 def test_speed_by_hand():

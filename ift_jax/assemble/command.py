@@ -36,7 +36,6 @@ def run(main: Callable[..., None], *, words: bool = False) -> None:
 
     def parse(argv: list[str]) -> list[str]:
         with _one_line(flags.Error, ValueError, OSError):
-            _check_keys(argv)
             rest = flags.FLAGS(argv)
             if rest[1:] and not words:
                 raise flags.Error(f"unexpected {rest[1:]}; options look like --name=value")
@@ -47,6 +46,22 @@ def run(main: Callable[..., None], *, words: bool = False) -> None:
             main(rest[1:]) if words else main()
 
     app.run(guarded, flags_parser=parse)
+
+
+def define_config(name: str, default: str | None = None) -> flags.FlagHolder:
+    """Defines an option for a config file, whose fields `--name.field=value` changes.
+
+    Args:
+        name: the option.
+        default: a config file, read at once with the changes to it; None requires the option.
+    """
+    with _one_line(flags.Error, ValueError, OSError):
+        # Before the file is read: the `KeyError` or `AttributeError` that an unknown key would end
+        # in may as well be a bug in it.
+        _check_keys(sys.argv, name)
+        return config_flags.DEFINE_config_file(
+            name, default, "the run's config, such as configs/quickstart.py", lock_config=True
+        )
 
 
 def check_folder(option: str, folder: str | Path) -> None:
@@ -96,18 +111,13 @@ def _message(error: Exception) -> str:
     return text
 
 
-def _check_keys(argv: list[str]) -> None:
-    """Refuses an override of a key that no config has.
-
-    Before anything is parsed: the `KeyError` or `AttributeError` that it would end in may as well
-    be a bug in a config file.
-    """
-    configs = [name for name in flags.FLAGS if config_flags.is_config_flag(flags.FLAGS[name])]
+def _check_keys(argv: list[str], option: str) -> None:
+    """Refuses an override of a key that no config has."""
     for word in argv[1:]:
-        override = re.match(r"--?(?:no)?(\w+)\.([^=[]*)", word)
-        if not override or override[1] not in configs:
+        override = re.match(rf"--?(?:no)?{option}\.([^=[]*)", word)
+        if not override:
             continue
-        key = override[2]
+        key = override[1]
         if not any(f"{known}.".startswith(f"{key}.") for known in RULES):
             raise flags.Error(f"{word}: no such config key.{nearest(key)}")
 

@@ -20,6 +20,7 @@ from ift_jax.assemble.models import (
     describe,
     open_model,
     random_model,
+    sized,
 )
 from ift_jax.checkpoints.store import Store
 from ift_jax.data import dataset, rows
@@ -68,15 +69,21 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         shardings = state_shardings(
             abstract, sharding.param_shardings(mesh, functions.letters, functions.abstract)
         )
-        state, next_row = _restore(store, functions, optimizer, mesh)
+        state, read = _restore(store, functions, optimizer, mesh)
         start = 0 if state is None else int(state.step)
         source, rows_per_step = build_rows(
-            config, base, mesh, rows_per_step=next_row // start if start else None
+            config, base, mesh, rows_per_step=read["next_row"] // start if start else None
         )
         say(dataset.table(source))
         if state is None:
             state = place(lambda params: params, optimizer, shardings, base.load())
             describe(workdir, dataclasses.replace(base, prompt_format=config.mixture.format))
+        elif read["rows"] != source.plan:
+            raise ValueError(
+                f"{workdir} was trained on the rows {read['rows']}, and now its config makes the"
+                f" rows {source.plan}: a dataset or a template has changed since. Put it back as"
+                " it was, or start again in another folder"
+            )
         else:
             say(f"resuming {workdir} after step {start}")
 
@@ -96,6 +103,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
                 stop_step=config.steps,
                 store=store,
                 writer=writer,
+                data={"rows": source.plan},
+                speed=_speed(config, functions, rows_per_step),
                 save_every=config.checkpoint.every,
                 log_every=config.log_every,
             )
@@ -109,6 +118,7 @@ def open_base(config: ConfigDict, mesh: Mesh) -> Model:
     switches = {name: config.model[name] for name in SWITCHES}
     init = config.model.init
     if ":" in init and not Path(init).exists():
+        sized(init)  # first, a size that there is
         if config.model.tokenizer is None:
             raise ValueError(
                 f"config.model.init = {init!r} has random weights: name a tokenizer's file in"
@@ -194,20 +204,29 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
     return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
 
 
+def _speed(config: ConfigDict, functions: Any, rows_per_step: int) -> metrics.Speed:
+    """A meter that knows a step's FLOPs: the backward pass costs two forward ones."""
+    T = config.data.length
+    return metrics.Speed(
+        step_flops=3 * rows_per_step * functions.flops(T, T),
+        peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
+    )
+
+
 def _restore(
     store: Store, functions: Any, optimizer: Any, mesh: Mesh
-) -> tuple[TrainState | None, int]:
-    """The newest state and the next row of its data; (None, 0) if there is none yet."""
+) -> tuple[TrainState | None, dict[str, Any]]:
+    """The newest state and its data's position; (None, {}) if there is none yet."""
     latest = store.latest()
     if latest is None:
-        return None, 0
+        return None, {}
     params = abstract_params(functions, mesh)
     abstract = abstract_state(
         params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
     )
     restored = store.restore(latest, params, train=abstract.training)
     state = TrainState(params=restored.params, **restored.train)
-    return state, restored.data["next_row"]
+    return state, restored.data
 
 
 def _batches(

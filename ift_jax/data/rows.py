@@ -38,6 +38,7 @@ class RowSource:
         length: T, slots of a row.
         tasks: the mixture's tasks, in its order.
         manifest: of the row plan: rows, fill, and a record per task.
+        plan: the row plan's name, which follows from everything that the rows are made of.
     """
 
     def __init__(self, plan: Path, stores: Sequence[Path]):
@@ -45,14 +46,15 @@ class RowSource:
         self.manifest = cache.read(plan)
         self.length = self.manifest["length"]
         self.tasks = tuple(task["task"] for task in self.manifest["tasks"])
-        self._plan, self._stores = plan, [TokenStore(folder) for folder in stores]
+        self.plan = plan.name
+        self._folder, self._stores = plan, [TokenStore(folder) for folder in stores]
         self._offsets, self._entries, self._draws = (
             np.load(plan / f"{name}.npy", mmap_mode="r") for name in ("offsets", "entries", "draws")
         )
 
     def __reduce__(self):
         # Memory maps would be pickled by value: a loader process opens its own.
-        return RowSource, (self._plan, [store.folder for store in self._stores])
+        return RowSource, (self._folder, [store.folder for store in self._stores])
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -128,7 +130,9 @@ def batches(
     if start_step == stop_step:
         return iter(())
     read = functools.partial(_read_step, source, rows_per_step, rows)
-    dataset = grain.MapDataset.range(start_step, stop_step).map(read).to_iter_dataset()
+    # By default it reads 500 elements ahead, and an element here is a whole step.
+    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
+    dataset = grain.MapDataset.range(start_step, stop_step).map(read).to_iter_dataset(options)
     if workers:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain reads its flags when it starts a process

@@ -188,7 +188,7 @@ class Scorer:
         V = self._functions.config.V
         for T, members in sorted(buckets.items()):
             X = bucket(max(len(row.scored) for row in members), 4)
-            most = max(1, min(self._batch_tokens // T, LOGIT_BYTES // (4 * X * V)))
+            most = max(1, min(self._batch_tokens // T, LOGIT_BYTES // (4 * X * V))) * self._parts
             B = math.ceil(len(members) / math.ceil(len(members) / most))
             B = math.ceil(B / self._parts) * self._parts
             for start in range(0, len(members), B):

@@ -68,7 +68,8 @@ class Recall:
         for cloze, score in zip(
             self._clozes, self._scorer.score(params, self._requests), strict=True
         ):
-            likely = max(score.loglikelihoods) == score.loglikelihoods[0]
+            right, *others = score.loglikelihoods
+            likely = all(right > other for other in others)  # a tie is no knowledge
             for group in (cloze.group, "all"):
                 results[group].append((score.greedy[0], likely))
         return {

@@ -47,6 +47,7 @@ def train(
     stop_step: int,
     store: Store,
     writer: Writer,
+    data: Mapping[str, Any] | None = None,
     save_every: int | None = None,
     log_every: int = 1,
     evaluate: Callable[[TrainState], dict[str, float]] | None = None,
@@ -65,7 +66,8 @@ def train(
         batches: the batch of step `state.step`, then the following ones, on their devices.
         stop_step: steps in all, those before a resume included.
         store: given the state every `save_every` steps, at the end, and when interrupted, with the
-            data position `{"next_row": …}`; asked for errors of earlier saves after every step.
+            data position `next_row`; asked for errors of earlier saves after every step.
+        data: JSON about the data, saved beside their position.
         writer: given a record every `log_every` steps, at the last step, and after evaluations.
         save_every: None saves at the end only.
         log_every: steps between records, and readings of the console.
@@ -106,8 +108,8 @@ def train(
 
     def save() -> None:
         nonlocal saved
-        next_row = step * batch.tokens_BT.shape[0]
-        store.save(step, state.params, train=state.training, data={"next_row": next_row})
+        position = {**(data or {}), "next_row": step * batch.tokens_BT.shape[0]}
+        store.save(step, state.params, train=state.training, data=position)
         saved = step
 
     pending: tuple[int, dict[str, jax.Array]] | None = None
@@ -139,10 +141,8 @@ def train(
         store.wait()
         if asked and step < stop_step:
             name = signal.Signals(asked[0]).name
-            progress.say(
-                f"{name}: finished and saved step {step} of {stop_step};"
-                " the same command goes on from there"
-            )
+            where = f"saved step {step} of {stop_step}" if step else "stopped before the first step"
+            progress.say(f"{name}: {where}; the same command goes on from there")
             raise Interrupted(step, name)
     return state
 

@@ -15,9 +15,7 @@ def loss_sums(
     params: dict[str, jax.Array],
     batch: dims.Batch,
     noise: Any = None,
-    *,
-    z_loss: float = 0.0,
-) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Cross-entropy of the trained targets, summed over rows and positions.
 
     Nothing is averaged here: a mean of means over micro-batches with unequal numbers of targets
@@ -28,13 +26,10 @@ def loss_sums(
         params: parameters by dotted name.
         batch: packed rows with targets and weights.
         noise: dropout noise for `functions.hidden`, or None for no dropout.
-        z_loss: factor of the squared log-normaliser log(Z)^2 added for each trained target
-            (PaLM, Chowdhery et al. 2022, section 5, uses 1e-4).
 
     Returns:
-        (objective, targets, sums), all float32 scalars: the sum to differentiate, in nats; the
-        number of trained targets, possibly 0; and the sums `cross_entropy` (the objective
-        without its z-loss, in nats) and `correct` (targets that have the highest logit).
+        (cross_entropy, targets, correct), all float32 scalars: the sum to differentiate, in nats;
+        the number of trained targets, possibly 0; and how many of them have the highest logit.
     """
     dims.check({}, targets_BT=batch.targets_BT, weights_BT=batch.weights_BT)
     logits_BTV = functions.unembed(params, functions.hidden(params, batch, noise))
@@ -49,6 +44,5 @@ def loss_sums(
 
     cross_entropy = total(log_z_BT - target_logit_BT)
     correct = total((jnp.argmax(logits_BTV, axis=-1) == batch.targets_BT).astype(jnp.float32))
-    objective = cross_entropy + z_loss * total(log_z_BT**2) if z_loss else cross_entropy
     targets = jnp.sum(batch.weights_BT.astype(jnp.float32))
-    return objective, targets, {"cross_entropy": cross_entropy, "correct": correct}
+    return cross_entropy, targets, correct

@@ -25,7 +25,6 @@ def make_train_step(
     micro_steps: int = 1,
     seed: int = 0,
     noise: Callable[[jax.Array, jax.Array], Any] | None = None,
-    z_loss: float = 0.0,
     shardings: TrainState | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Builds the jitted step `(state, batch) -> (state, metrics)`; the state given is consumed.
@@ -43,12 +42,11 @@ def make_train_step(
         noise: makes the dropout noise of rows from (key, rows_B), rows_B int32 being each row's
             index in the whole batch, so that no row's noise depends on `micro_steps`. None
             trains without dropout.
-        z_loss: see `loss.loss_sums`.
         shardings: where the new state lies; None leaves it to the compiler.
 
     Returns:
-        The step. Its metrics are scalars: `loss` (nats per trained target, without z-loss),
-        `accuracy`, `target_tokens`, `tokens` (not padding), `token_share` (of all positions),
+        The step. Its metrics are scalars: `loss` (nats per trained target), `accuracy`,
+        `target_tokens`, `tokens` (not padding), `token_share` (of all positions),
         `grad_norm` (before clipping), `param_norm` (after the update), `lr`, and `skipped`
         (steps without an update so far).
     """
@@ -58,9 +56,14 @@ def make_train_step(
     ) -> tuple[dict[str, jax.Array], Metrics]:
         def objective(params: dict[str, jax.Array]) -> tuple[jax.Array, Metrics]:
             row_noise = None if noise is None else noise(key, rows_B)
-            total, targets, sums = loss_sums(functions, params, batch, row_noise, z_loss=z_loss)
+            cross_entropy, targets, correct = loss_sums(functions, params, batch, row_noise)
             tokens = jnp.sum(batch.segments_BT != PADDING).astype(jnp.float32)
-            return total, {**sums, "objective": total, "target_tokens": targets, "tokens": tokens}
+            return cross_entropy, {
+                "cross_entropy": cross_entropy,
+                "target_tokens": targets,
+                "correct": correct,
+                "tokens": tokens,
+            }
 
         grads, sums = jax.grad(objective, has_aux=True)(params)
         return jax.tree.map(lambda grad: grad.astype(jnp.float32), grads), sums
@@ -102,7 +105,9 @@ def make_train_step(
         grads = jax.tree.map(lambda grad: grad / targets, grads)
         grad_norm = optax.tree.norm(grads)
         usable = (
-            jnp.isfinite(sums["objective"]) & jnp.isfinite(grad_norm) & (sums["target_tokens"] > 0)
+            jnp.isfinite(sums["cross_entropy"])
+            & jnp.isfinite(grad_norm)
+            & (sums["target_tokens"] > 0)
         )
 
         lr = optimizer.schedule(state.step)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 
 import numpy as np
 import pytest
 
+from configs import quickstart as quickstart_config
 from ift_jax.assemble import models, quickstart
+from ift_jax.assemble.world import recall
 from ift_jax.sharding import make_mesh
+from ift_jax.tasks.world import statements
 from ift_jax.tasks.world.facts import SUBJECTS
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -65,6 +70,54 @@ def test_an_earlier_quickstart_is_cleared_and_nothing_else(tmp_path):
     with pytest.raises(ValueError, match=r"thesis\.tex.*another --workdir"):
         quickstart.clear(workdir)
     assert sorted(each.name for each in workdir.iterdir()) == ["checkpoints", "thesis.tex"]
+
+
+def test_the_whole_job_writes_what_it_says(tmp_path, monkeypatch):
+    """Two steps and few questions: the figures mean nothing, their places do."""
+    config = quickstart_config.get_config()
+    config.steps, config.log_every, config.data.dir = 2, 1, str(tmp_path / "data")
+    config.mesh = "data:1,fsdp:4,tensor:2"
+    write_benchmark, clozes = quickstart.write_benchmark, statements.rows
+
+    def write_few(directory):
+        write_benchmark(directory)
+        for file in directory.glob("test/*.csv"):
+            file.write_text("".join(file.read_text().splitlines(keepends=True)[:4]))
+
+    monkeypatch.setattr(quickstart, "write_benchmark", write_few)
+    monkeypatch.setattr(statements, "rows", lambda split: itertools.islice(clozes(split), 60))
+    workdir = tmp_path / "run"
+    began = time.time()
+    quickstart.run(config, workdir, began)
+
+    report = json.loads((workdir / "report.json").read_text())
+    fields = {"before", "after", "delta", "p_value", "n_questions"}
+    for protocol, found in (("answer_text", report), ("original", report["letter"])):
+        groups = [found["held_out_facts"], found["held_out_subjects"]]
+        for group in (found, *groups):
+            assert fields <= group.keys()
+            assert group["delta"] == pytest.approx(group["after"] - group["before"])
+        assert [group["n_questions"] for group in (found, *groups)] == [88, 68, 20]
+        for when in ("before", "after"):
+            lines = (workdir / when / protocol / "records.jsonl").read_text().splitlines()
+            right = [each["choice"] == each["key"] for each in map(json.loads, lines)]
+            assert found[when] == pytest.approx(np.mean(right))
+    assert report["controls"]["held_out_recall"]["n_statements"] > 0
+    assert 0 < report["seconds"] <= time.time() - began + 1
+    assert len(report["subjects"]) == 22
+    assert (workdir / "report.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert "answer text: held out facts" in (workdir / "report.md").read_text()
+    assert len((workdir / "metrics.jsonl").read_text().splitlines()) == 2
+    assert [step.name for step in (workdir / "checkpoints").iterdir() if step.name == "2"]
+    assert list(workdir.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.slow
+def test_the_bundled_model_knows_its_facts():
+    """What `make_base.py` asked before it shipped, of what is shipped and of today's tables."""
+    mesh = make_mesh("data:1,fsdp:-1")
+    base = models.open_model("bundled", mesh)
+    assert recall(base.functions, base.tokenizer, base.load(), mesh)["all"]["exact"] >= 0.95
 
 
 @pytest.fixture(scope="module")

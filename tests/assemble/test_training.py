@@ -14,7 +14,9 @@ from ift_jax import metrics
 from ift_jax.assemble import training
 from ift_jax.assemble.models import open_model
 from ift_jax.data import rows
+from ift_jax.layers.dropout import Noise
 from ift_jax.sharding import make_mesh
+from ift_jax.tasks.world import number_comparison
 from ift_jax.train.loop import Interrupted
 
 
@@ -98,6 +100,39 @@ def test_stopped_anywhere_it_reads_on_where_it_was(config, tmp_path, monkeypatch
     training.train(config, tmp_path)
     assert read == expected
     assert [step for step, _ in losses(tmp_path)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_changed_data_are_refused(run, config, tmp_path, monkeypatch):
+    """The config is the same, but what its words refer to isn't."""
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    shutil.rmtree(stopped / "checkpoints" / "6")
+    monkeypatch.setattr(number_comparison, "TEMPLATES", number_comparison.TEMPLATES[:-1])
+    with pytest.raises(ValueError, match=r"stopped was trained on the rows 48x128-\w+, and now"):
+        training.train(config, stopped)
+
+
+def test_the_config_reaches_the_model_and_the_step(config, tmp_path, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def note(functions, optimizer, **options):
+        raise Reached(functions.config, options)
+
+    monkeypatch.setattr(training, "make_train_step", note)
+    config.mesh, config.batch.micro_steps, config.seed = "fsdp:4,tensor:2", 2, 5
+    config.model.remat, config.model.scan, config.model.dtype = "dots", False, "bfloat16"
+    with pytest.raises(Reached) as reached:
+        training.train(config, tmp_path / "a")
+    model, options = reached.value.args
+    assert (model.remat, model.scan, model.dtype, model.dropout) == ("dots", False, "bfloat16", 0.1)
+    assert (options["micro_steps"], options["seed"], options["noise"]) == (2, 5, Noise)
+    assert options["shardings"].params["embed.w"].mesh.shape["fsdp"] == 4
+
+    config.model.dropout = 0.0
+    with pytest.raises(Reached) as reached:
+        training.train(config, tmp_path / "b")
+    assert reached.value.args[1]["noise"] is None
 
 
 def test_a_folder_of_another_config_is_refused(run, config):

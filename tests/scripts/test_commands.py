@@ -45,6 +45,16 @@ BUNDLED = "--checkpoint=bundled"
             " data, batch, optimizer, steps, mesh, log_every, checkpoint\n",
         ),
         (
+            "quickstart",
+            ("--config.sed=3",),
+            "quickstart: --config.sed=3: no such config key. Did you mean 'seed'?\n",
+        ),
+        (
+            "train",
+            (QUICKSTART, WORKDIR, "--config.model.init=llama:7c"),
+            "train: model 'llama:7c': the llama family has no size '7c'.",
+        ),
+        (
             "train",
             (QUICKSTART, WORKDIR, "--config.optimizer.lr=-1"),
             "train: config.optimizer.lr = -1.0, expected a finite number above 0\n",

@@ -88,6 +88,7 @@ def test_logs_saves_and_evaluates_on_time(tmp_path):
         stop_step=10,
         store=store,
         writer=writer,
+        data={"rows": "20x6-abc"},
         save_every=4,
         log_every=3,
         evaluate=evaluate,
@@ -106,7 +107,7 @@ def test_logs_saves_and_evaluates_on_time(tmp_path):
     assert trained[0]["tokens"] == 24 and trained[0]["token_share"] == 1
     assert {"tokens_per_second", "step_seconds", "input_wait_share"} <= trained[-1].keys()
     found = store.restore(10, abstract_state(ABSTRACT, optimizer).params)
-    assert found.data == {"next_row": 40}
+    assert found.data == {"rows": "20x6-abc", "next_row": 40}
 
 
 def test_resuming_repeats_the_uninterrupted_run_bit_for_bit(tmp_path):
@@ -314,7 +315,7 @@ def test_a_signal_saves_and_exits_cleanly(tmp_path, number):
     finally:
         child.kill()
     assert child.returncode == 0, errors
-    told = re.search(rf"{number.name}: finished and saved step (\d+) of 100000", errors)
+    told = re.search(rf"{number.name}: saved step (\d+) of 100000", errors)
     assert told, errors
     _, _, optimizer = setup()
     state = restored(Store(tmp_path), optimizer)
