@@ -1,0 +1,134 @@
+"""Byte-pair encodings in Hugging Face's `tokenizer.json`, run by the `tokenizers` library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from ift_jax.tokenizers.interface import check_ids, utf8, write_whole
+
+FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+
+class BPE:
+    """A Hugging Face `tokenizer.json`, run by the `tokenizers` library."""
+
+    filename = FILE
+
+    def __init__(self, data: bytes, eos: str, bos: str | None = None, where: str = FILE):
+        """Args: data: the file's bytes. eos, bos: tokens' text. where: the file, for messages."""
+        self._data, self._eos, self._bos = data, eos, bos
+        description = _parse_json(data, where)
+        # Post-processing adds special tokens and trims spaces off the offsets; truncation and
+        # padding belong to whoever builds rows.
+        description |= {"post_processor": None, "truncation": None, "padding": None}
+        try:
+            self._model = tokenizers.Tokenizer.from_str(json.dumps(description))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # The library's Rust panics are no Exceptions.
+            raise ValueError(f"{where}: not a tokenizer.json: {error}; fetch it again") from error
+        self._model.encode_special_tokens = True  # That is: as text.
+        self.vocab_size = max(self._model.get_vocab(with_added_tokens=True).values()) + 1
+        self.eos_id = self._special(eos, "eos_token", where)
+        self.bos_id = None if bos is None else self._special(bos, "bos_token", where)
+        self.fingerprint = hashlib.sha256(data).hexdigest()
+
+    def _special(self, token: str, role: str, where: str) -> int:
+        token_id = self._model.token_to_id(token)
+        if token_id is None:
+            raise ValueError(
+                f"{where}: {role} {token!r} is not in the vocabulary; name another in {CONFIG_FILE}"
+            )
+        if token_id in self.encode(token):
+            raise ValueError(
+                f"{where}: {role} {token!r} would be recognised in text;"
+                ' give it "special": true in added_tokens'
+            )
+        return token_id
+
+    def __reduce__(self) -> Any:
+        return BPE, (self._data, self._eos, self._bos)
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer.encode`."""
+        utf8(text)
+        return self._model.encode(text, add_special_tokens=False).ids
+
+    def encode_spans(self, text: str) -> tuple[list[int], list[int]]:
+        """See `Tokenizer.encode_spans`."""
+        utf8(text)
+        encoding = self._model.encode(text, add_special_tokens=False)
+        return encoding.ids, [end for _, end in encoding.offsets]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer.decode`."""
+        check_ids(ids, self.vocab_size, self.filename)
+        return self._model.decode([int(i) for i in ids], skip_special_tokens=True)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes tokenizer.json, and its special tokens to tokenizer_config.json beside it."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_whole(directory / self.filename, self._data)
+        config = {"eos_token": self._eos, "add_bos_token": self._bos is not None}
+        if self._bos is not None:
+            config["bos_token"] = self._bos
+        write_whole(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+    def pieces(self) -> list[str | None]:
+        """The text of each id, as the file has it; None where an id has none."""
+        return [self._model.id_to_token(i) for i in range(self.vocab_size)]
+
+
+def specials_beside(path: Path, data: bytes) -> dict[str, str | None]:
+    """`eos` and `bos` of a tokenizer.json, from the tokenizer_config.json in its folder.
+
+    A model may name a `bos_token` that its documents never begin with (GPT-2's do not). It counts
+    when `add_bos_token` says so or, where that is not said, when the tokenizer itself adds it.
+    """
+    beside = path.with_name(CONFIG_FILE)
+    fix = f'write {{"eos_token": "…"}} to {beside}, or fetch it with the model'
+    if not beside.is_file():
+        raise ValueError(f"{path}: nothing says which token ends a document; {fix}")
+    config = _parse_json(beside.read_bytes(), str(beside))
+    eos, bos = (_token_text(config.get(key)) for key in ("eos_token", "bos_token"))
+    if eos is None:
+        raise ValueError(f"{beside}: eos_token is {config.get('eos_token')!r}; {fix}")
+    adds_bos = config.get("add_bos_token")
+    if adds_bos is None:
+        adds_bos = bos is not None and bos in _first_added(_parse_json(data, str(path)))
+    return {"eos": eos, "bos": bos if adds_bos else None}
+
+
+def _token_text(value: Any) -> str | None:
+    """Text of a token as tokenizer_config.json has it: a string, or an object with `content`."""
+    value = value.get("content") if isinstance(value, dict) else value
+    return value if isinstance(value, str) else None
+
+
+def _first_added(description: dict[str, Any]) -> list[str]:
+    """Special tokens that the post-processing of a tokenizer.json puts first."""
+    step = description.get("post_processor") or {}
+    first = [
+        template["single"][0].get("SpecialToken", {}).get("id")
+        for template in step.get("processors", [step])
+        if template.get("type") == "TemplateProcessing" and template.get("single")
+    ]
+    return [token for token in first if token]
+
+
+def _parse_json(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{where}: not JSON: {error}; fetch it again") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{where}: a JSON {type(parsed).__name__}, expected an object")
+    return parsed

@@ -1,0 +1,123 @@
+"""Sentencepiece models: LLaMA's, T5's, and the bundled one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+from sentencepiece import sentencepiece_pb2
+
+from ift_jax.tokenizers.interface import check_ids, utf8, write_whole
+
+FILE = "tokenizer.model"
+
+
+class SentencePiece:
+    """A sentencepiece model (`tokenizer.model`)."""
+
+    filename = FILE
+
+    def __init__(self, data: bytes, where: str = FILE):
+        """Args: data: the file's bytes. where: the file, as messages shall name it."""
+        try:
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=data)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{where}: {len(data):,} bytes that are no sentencepiece model; fetch it again"
+            ) from error
+        self._data = data
+        self.vocab_size = self._model.vocab_size()
+        bos, eos = self._model.bos_id(), self._model.eos_id()
+        if eos < 0:
+            raise ValueError(
+                f"{where}: the model has no end-of-sentence piece (eos_id is {eos});"
+                " train it with an eos_id"
+            )
+        self.bos_id = None if bos < 0 else bos
+        self.eos_id = eos
+        self.fingerprint = hashlib.sha256(data).hexdigest()
+
+    def __reduce__(self) -> Any:
+        # Data loading starts fresh processes, which get the tokenizer pickled.
+        return SentencePiece, (self._data,)
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer.encode`."""
+        utf8(text)
+        return self._model.encode(text)
+
+    def encode_spans(self, text: str) -> tuple[list[int], list[int]]:
+        """See `Tokenizer.encode_spans`."""
+        raw = np.frombuffer(utf8(text), np.uint8)
+        serialized = self._model.encode(text, out_type="serialized_proto")
+        pieces = sentencepiece_pb2.SentencePieceText.FromString(serialized).pieces
+        # Of a character's byte pieces only the last one has its text; the others end with it.
+        ends, end = [], len(raw)
+        for piece in reversed(pieces):
+            if piece.surface or not self._model.is_byte(piece.id):
+                end = piece.end
+            ends.append(end)
+        # Sentencepiece counts bytes: a character starts wherever no continuation byte is.
+        characters = np.concatenate([[0], np.cumsum((raw & 0xC0) != 0x80)])
+        return [piece.id for piece in pieces], characters[ends[::-1]].tolist() if ends else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer.decode`."""
+        check_ids(ids, self.vocab_size, self.filename)
+        return self._model.decode([int(i) for i in ids])
+
+    def save(self, directory: str | Path) -> None:
+        """See `Tokenizer.save`."""
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        write_whole(Path(directory) / self.filename, self._data)
+
+    def pieces(self) -> list[str | None]:
+        """The text of each id, as the file has it."""
+        return [self._model.id_to_piece(i) for i in range(self.vocab_size)]
+
+
+def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: str | Path) -> SentencePiece:
+    """Trains a sentencepiece model with LLaMA's settings and writes it to `path`.
+
+    BPE, digits split, unknown characters as bytes, no normalisation, a dummy space before the
+    text; ids unk 0, bos 1, eos 2, no padding. As LLaMA's trainer saw lines, so does this one: a
+    line break is always the byte piece <0x0A>. The same texts give the same bytes.
+
+    Raises:
+        ValueError: a vocabulary size that these texts don't allow.
+    """
+    lines = (line for text in texts for line in text.split("\n") if line)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=lines,
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            character_coverage=0.99995,
+            byte_fallback=True,
+            split_digits=True,
+            allow_whitespace_only_pieces=True,
+            normalization_rule_name="identity",
+            add_dummy_prefix=True,
+            remove_extra_whitespaces=False,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            pad_id=-1,
+            # Longer lines would be dropped in silence.
+            max_sentence_length=2**30,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"no tokenizer of {vocab_size} pieces from these texts: {error}"
+        ) from error
+    Path(path).write_bytes(model.getvalue())
+    return SentencePiece(model.getvalue(), where=str(path))
