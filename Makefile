@@ -12,7 +12,8 @@ INSTALLED = $(VENV)/.installed
 quickstart: $(INSTALLED)
 	$(RUN) scripts/quickstart.py --workdir=runs/quickstart
 
-# What the quickstart's figure is not: finetuning on statements, and forgetting.
+# What else could have moved the quickstart's figure: training on statements, the separator,
+# words that the base never read.
 controls: $(INSTALLED)
 	$(RUN) scripts/quickstart.py --workdir=runs/quickstart --controls
 
@@ -53,4 +54,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf .venv .venv-3.12 runs/quickstart runs/data

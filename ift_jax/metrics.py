@@ -170,8 +170,10 @@ def describe(values: Mapping[str, float]) -> str:
 PEAK_FLOPS = {
     "NVIDIA A100": 312e12,
     "NVIDIA H100": 989e12,
+    "NVIDIA H100 NVL": 835.5e12,
     "NVIDIA H100 PCIe": 756e12,
     "NVIDIA H200": 989e12,
+    "NVIDIA H200 NVL": 835.5e12,
     "TPU v4": 275e12,
     "TPU v5": 459e12,
     "TPU v5 lite": 197e12,
@@ -188,6 +190,8 @@ def peak_flops(devices: Sequence[jax.Device], dtype: str) -> float | None:
         dtype: of the matrix products.
     """
     kind = devices[0].device_kind
+    if " MIG " in kind:
+        return None  # a part of a card
     known = max((name for name in PEAK_FLOPS if kind.startswith(name)), key=len, default=None)
     return PEAK_FLOPS[known] * len(devices) if known and dtype == "bfloat16" else None
 

@@ -175,6 +175,14 @@ def activation_spec(letters: str) -> PartitionSpec:
     return PartitionSpec(*(ACTIVATION_RULES[letter] for letter in letters.split()))
 
 
+def parts(letter: str) -> int:
+    """How many parts an activation's axis has on the mesh that is set; 1 without one."""
+    mesh = jax.sharding.get_abstract_mesh()
+    axes = ACTIVATION_RULES[letter]
+    axes = (axes,) if isinstance(axes, str) else (axes or ())
+    return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in axes)
+
+
 def constrain(x: jax.Array, letters: str) -> jax.Array:
     """States an activation's sharding, where a mesh is set (`jax.set_mesh`); else does nothing."""
     mesh = jax.sharding.get_abstract_mesh()

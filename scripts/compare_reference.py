@@ -95,8 +95,8 @@ def compare_mmlu(
                 f" {choice}, by {margin:.1e}{' (a tie)' if margin < tie else ''}"
             )
     print(
-        f"{len(prompts)} questions: argmax equal in {equal}, ties below {tie:g} {ties}, different"
-        f" {different}; max abs difference of a letter's log-likelihood {largest:.2e}"
+        f"{len(prompts)} questions: argmax equal in {equal}, {ties} ties (margin below {tie:g}),"
+        f" {different} different; max abs difference of a letter's log-likelihood {largest:.2e}"
     )
     return different == 0
 

@@ -18,7 +18,6 @@ from ift_jax.assemble.training import build_rows, open_base
 from ift_jax.data import dataset, show
 
 _CONFIG = command.define_config("config")
-flags.mark_flag_as_required("config")
 _ROWS = flags.DEFINE_integer("rows", 2, "how many rows to print", lower_bound=0)
 _STEP = flags.DEFINE_integer("step", 0, "the step whose rows come first", lower_bound=0)
 

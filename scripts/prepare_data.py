@@ -7,8 +7,6 @@ Training does the same at its start; done beforehand, it starts at once.
 
 from __future__ import annotations
 
-from absl import flags
-
 from ift_jax import config as configs
 from ift_jax import sharding
 from ift_jax.assemble import command
@@ -16,7 +14,6 @@ from ift_jax.assemble.training import build_rows, data_directory, open_base
 from ift_jax.data import dataset
 
 _CONFIG = command.define_config("config")
-flags.mark_flag_as_required("config")
 
 
 def main() -> None:

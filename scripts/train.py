@@ -13,7 +13,7 @@ from ift_jax.assemble.training import train
 
 _CONFIG = command.define_config("config")
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder for checkpoints and metrics")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("workdir")
 
 
 def main() -> None:

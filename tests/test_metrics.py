@@ -82,6 +82,7 @@ def test_peak_flops_of_known_devices_in_bfloat16_only():
     assert peak("NVIDIA H100 PCIe") == 4 * 756e12
     assert (peak("TPU v5"), peak("TPU v5 lite")) == (4 * 459e12, 4 * 197e12)
     assert peak("cpu") is None
+    assert peak("NVIDIA H100 80GB HBM3 MIG 1g.10gb") is None
     assert peak("NVIDIA H100 80GB HBM3", "float32") is None
 
 

@@ -53,15 +53,18 @@ def define_config(name: str, default: str | None = None) -> flags.FlagHolder:
 
     Args:
         name: the option.
-        default: a config file, read at once with the changes to it; None requires the option.
+        default: a config file, read at once with the changes to it; without one, the option is required.
     """
     with _one_line(flags.Error, ValueError, OSError):
         # Before the file is read: the `KeyError` or `AttributeError` that an unknown key would end
         # in may as well be a bug in it.
         _check_keys(sys.argv, name)
-        return config_flags.DEFINE_config_file(
+        option = config_flags.DEFINE_config_file(
             name, default, "the run's config, such as configs/quickstart.py", lock_config=True
         )
+    if default is None:
+        flags.mark_flag_as_required(name)
+    return option
 
 
 def check_folder(option: str, folder: str | Path) -> None:
@@ -83,7 +86,9 @@ def _one_line(*refusals: type[Exception]) -> Iterator[None]:
     try:
         yield
     except refusals as error:
-        if "--debug" in sys.argv:  # not FLAGS.debug: it may be the parsing that failed
+        if any(
+            word.lstrip("-") in ("debug", "debug=true") for word in sys.argv
+        ):  # not FLAGS.debug: it may be the parsing that failed
             raise
         raise SystemExit(f"{Path(sys.argv[0]).stem}: {_message(error)}") from None
 

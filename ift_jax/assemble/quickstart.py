@@ -41,7 +41,8 @@ GROUPS = {
 
 WRITES = (
     *("after", "before", "benchmark", "checkpoints", "controls", "events.out.tfevents.*"),
-    *("metrics.jsonl", "model.json", "report.json", "report.md", "report.png", "tokenizer.model"),
+    *("metrics.jsonl*", "model.json", "report.json", "report.md", "report.png", "tokenizer*"),
+    *("*.partial", ".DS_Store"),
 )
 """What is in a quickstart's folder."""
 
@@ -197,7 +198,9 @@ def blank_unread(model: Model, params: Params) -> Params:
         token for row in statements.rows("train") for token in model.tokenizer.encode(row["text"])
     }
     kept_V = np.zeros(model.functions.config.V, np.float32)
-    kept_V[[*read, model.tokenizer.bos_id, model.tokenizer.eos_id]] = 1
+    kept_V[[*read, model.tokenizer.eos_id]] = 1
+    if model.tokenizer.bos_id is not None:
+        kept_V[model.tokenizer.bos_id] = 1
     return params | {"embed.w": params["embed.w"] * kept_V[:, None]}
 
 

@@ -52,7 +52,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         The trained model.
 
     Raises:
-        ValueError: a bad config; a mesh that doesn't fit; a `workdir` of another config.
+        ValueError: a bad config; a mesh that doesn't fit; a `workdir` of another config
+            or of other data.
         train.loop.Interrupted: asked to stop; saved.
     """
     configs.check(config)
@@ -81,8 +82,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         elif read["rows"] != source.plan:
             raise ValueError(
                 f"{workdir} was trained on the rows {read['rows']}, and now its config makes the"
-                f" rows {source.plan}: a dataset or a template has changed since. Put it back as"
-                " it was, or start again in another folder"
+                f" rows {source.plan}: a dataset, a template, a prompt format or this package has"
+                " changed since. Put it back as it was, or start again in another folder"
             )
         else:
             say(f"resuming {workdir} after step {start}")
@@ -156,6 +157,9 @@ def build_rows(
         model: its tokenizer and sizes.
         mesh: must divide the rows of a micro-batch.
         rows_per_step: of a run that goes on: examples a step might be other rows on this mesh.
+
+    Raises:
+        ValueError: see `data.dataset.build`; or rows that the mesh doesn't divide.
     """
 
     def build(count: int) -> rows.RowSource:

@@ -210,7 +210,7 @@ def _write_plan(
     chosen = np.concatenate(plan)
     np.save(partial / "offsets.npy", np.cumsum([0, *map(len, plan)]))
     np.save(partial / "entries.npy", entries[chosen].astype(np.int32))
-    np.save(partial / "draws.npy", numbers[chosen])
+    np.save(partial / "numbers.npy", numbers[chosen])
     drawn = np.bincount(drawn_from[: draws[chosen.max()] + 1], minlength=len(tasks)).tolist()
     packed = [numbers[chosen[entries[chosen] == index]] for index in range(len(tasks))]
     return {

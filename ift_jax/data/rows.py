@@ -48,8 +48,9 @@ class RowSource:
         self.tasks = tuple(task["task"] for task in self.manifest["tasks"])
         self.plan = plan.name
         self._folder, self._stores = plan, [TokenStore(folder) for folder in stores]
-        self._offsets, self._entries, self._draws = (
-            np.load(plan / f"{name}.npy", mmap_mode="r") for name in ("offsets", "entries", "draws")
+        self._offsets, self._entries, self._numbers = (
+            np.load(plan / f"{name}.npy", mmap_mode="r")
+            for name in ("offsets", "entries", "numbers")
         )
 
     def __reduce__(self):
@@ -62,7 +63,7 @@ class RowSource:
     @property
     def examples_per_row(self) -> float:
         """The mean number of examples in a row."""
-        return len(self._draws) / len(self)
+        return len(self._numbers) / len(self)
 
     @property
     def fill(self) -> float:
@@ -74,9 +75,9 @@ class RowSource:
         return [store.largest_id() for store in self._stores]
 
     def examples(self, row: int) -> list[tuple[int, int]]:
-        """The (index of the task, number of its draw) of each example in a row, in order."""
+        """The (index of the task, number of the example in its store) of each in a row, in order."""
         span = slice(*self._offsets[row : row + 2])
-        return list(zip(self._entries[span].tolist(), self._draws[span].tolist(), strict=True))
+        return list(zip(self._entries[span].tolist(), self._numbers[span].tolist(), strict=True))
 
     def __getitem__(self, row: int) -> dict[str, np.ndarray]:
         """A row: each array of `dims.Batch`, without its batch axis.
@@ -87,8 +88,8 @@ class RowSource:
             raise IndexError(f"row {row} of {len(self)}")
         arrays = {name: np.zeros(self.length, dtype) for name, dtype in DTYPES.items()}
         start = 0
-        for segment, (entry, draw) in enumerate(self.examples(row), 1):
-            tokens, trained = self._stores[entry].example(draw)
+        for segment, (entry, number) in enumerate(self.examples(row), 1):
+            tokens, trained = self._stores[entry].example(number)
             span = slice(start, start + len(tokens) - 1)
             arrays["tokens_BT"][span] = tokens[:-1]
             arrays["targets_BT"][span] = tokens[1:]

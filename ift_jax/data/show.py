@@ -29,13 +29,13 @@ def show_row(
     segments_T = arrays["segments_BT"]
     used = int((segments_T > 0).sum())
     lines = [f"═══ row {row}: {used} of {source.length} slots filled"]
-    for segment, (entry, draw) in enumerate(source.examples(row), 1):
+    for segment, (entry, number) in enumerate(source.examples(row), 1):
         span = np.flatnonzero(segments_T == segment)
         targets = arrays["targets_BT"][span].tolist()
         tokens = [int(arrays["tokens_BT"][span[0]]), *targets]
         trained = [False, *(arrays["weights_BT"][span] > 0).tolist()]
         lines.append(
-            f"─── example {segment}: {source.tasks[entry]}, draw {draw};"
+            f"─── example {segment}: {source.tasks[entry]} {number};"
             f" slots {span[0]} to {span[-1]}, {sum(trained)} of {len(targets)} targets trained"
         )
         lines.append(

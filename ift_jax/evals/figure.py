@@ -54,10 +54,14 @@ def _draw_losses(axes: Any, losses: Sequence[tuple[int, float]]) -> None:
         width = max(2, len(values) // 8)
         smooth = np.convolve(values, np.ones(width) / width, "valid")
         axes.plot(
-            steps[width - 1 :], smooth, color="black", linewidth=1.5, label=f"mean of {width}"
+            steps[width - 1 :],
+            smooth,
+            color="black",
+            linewidth=1.5,
+            label=f"mean of {width} logged steps",
         )
         axes.legend(frameon=False, fontsize=8)
-    axes.set(xlabel="step", ylabel="loss, nats a target token")
+    axes.set(xlabel="step", ylabel="loss (nats per trained token)")
     axes.set_ylim(bottom=0)
     axes.set_title("Training loss", loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)

@@ -29,10 +29,10 @@ ROW_TOKENS = 2048
 """Questions are joined into rows of at most this many tokens; one long question may exceed it."""
 
 BATCH_TOKENS = 8192
-"""Rows are batched to about this many tokens a forward pass."""
+"""Rows are batched to about this many tokens a device in a forward pass."""
 
 LOGIT_BYTES = 1 << 28
-"""A batch's float32 logits stay below this, if one row's do."""
+"""A device's float32 logits of a batch stay below this, if one row's do."""
 
 
 SCORE_FLOPS = 1000

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ift_jax.dims import PADDING, SHARED, Batch, check
+from ift_jax.sharding import parts
 
 
 def visible(
@@ -32,7 +33,8 @@ def visible(
 
 
 QUERY_BLOCK = 256
-"""Longer rows are attended from in blocks of so many queries, whose scores stay in the cache."""
+"""Rows of several times so many tokens are attended from in blocks of so many queries, whose
+scores stay in the cache."""
 
 
 def attend(
@@ -48,7 +50,8 @@ def attend(
     sizes = check({}, q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH, visible_BTS=visible_BTS)
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
-    if T <= QUERY_BLOCK or T % QUERY_BLOCK:
+    # Where queries are split over devices, blocks of them would be gathered one by one.
+    if T <= QUERY_BLOCK or T % QUERY_BLOCK or parts("T") > 1:
         return _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS).reshape(B, T, N, H)
     blocks = (
         jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0)

@@ -23,12 +23,16 @@ class SentencePiece:
     filename = FILE
 
     def __init__(self, data: bytes, where: str = FILE):
-        """Args: data: the file's bytes. where: the file, as messages shall name it."""
+        """Args: data: the file's bytes. where: the file, as messages shall name it.
+
+        Raises:
+            ValueError: not a sentencepiece model, or one without an end-of-sentence piece.
+        """
         try:
             self._model = sentencepiece.SentencePieceProcessor(model_proto=data)
         except (RuntimeError, ValueError, OSError) as error:
             raise ValueError(
-                f"{where}: {len(data):,} bytes that are no sentencepiece model; fetch it again"
+                f"{where}: {len(data):,} bytes, not a sentencepiece model; fetch it again"
             ) from error
         self._data = data
         self.vocab_size = self._model.vocab_size()
@@ -119,5 +123,5 @@ def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: str | Path)
         raise ValueError(
             f"no tokenizer of {vocab_size} pieces from these texts: {error}"
         ) from error
-    Path(path).write_bytes(model.getvalue())
+    write_whole(Path(path), model.getvalue())
     return SentencePiece(model.getvalue(), where=str(path))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import pathlib
 import shutil
 
 import jax
@@ -248,11 +250,16 @@ def test_one_process_describes_a_model(random, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_killed_description_leaves_the_one_before(directory, random, monkeypatch):
+@pytest.mark.parametrize("file", ["model.json", "tokenizer.model"])
+def test_a_killed_description_leaves_the_one_before(directory, random, monkeypatch, file):
     before = {file.name: file.read_bytes() for file in directory.iterdir() if file.is_file()}
 
-    def killed(*_):
-        raise KeyboardInterrupt
+    replace = os.replace
+
+    def killed(source, target):
+        if pathlib.Path(target).name == file:
+            raise KeyboardInterrupt
+        replace(source, target)
 
     for name in ("replace", "rename"):
         monkeypatch.setattr(f"os.{name}", killed)

@@ -62,7 +62,8 @@ def test_an_earlier_quickstart_is_cleared_and_nothing_else(tmp_path):
     quickstart.clear(workdir)
     for name in ("before", "checkpoints"):
         (workdir / name).mkdir(parents=True)
-    (workdir / "events.out.tfevents.1.host").touch()
+    for name in ("events.out.tfevents.1.host", "model.json.partial", "tokenizer_config.json"):
+        (workdir / name).touch()
     quickstart.clear(workdir)
     assert not workdir.exists()
     (workdir / "checkpoints").mkdir(parents=True)

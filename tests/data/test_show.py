@@ -22,9 +22,9 @@ def test_what_is_trained_is_marked(tmp_path):
     name = source.tasks[0]
     assert show.show_row(source, 0, ToyTokenizer()).splitlines() == [
         "═══ row 0: 12 of 15 slots filled",
-        f"─── example 1: {name}, draw 0; slots 0 to 5, 3 of 6 targets trained",
+        f"─── example 1: {name} 0; slots 0 to 5, 3 of 6 targets trained",
         "<bos>abc<eos>⟦efé<eos>⟧",
-        f"─── example 2: {name}, draw 1; slots 6 to 11, 3 of 6 targets trained",
+        f"─── example 2: {name} 1; slots 6 to 11, 3 of 6 targets trained",
         "<bos>abc<eos>⟦efé<eos>⟧",
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from ift_jax.dims import PADDING, SHARED, Batch
 from ift_jax.layers import attention
 from ift_jax.layers.attention import Cache, attend, visible, write
+from ift_jax.sharding import make_mesh
 
 # A prefix that two examples share, the examples, and padding; what each sees, by hand.
 SEGMENTS = np.array([[SHARED, SHARED, 1, 1, 2, PADDING]], np.int32)
@@ -120,6 +121,16 @@ def test_gradients_through_blocks_equal_those_of_whole_rows(monkeypatch, T, S):
     for blocked, whole in zip(gradients(4), gradients(S), strict=True):
         assert np.abs(whole).max() > 0.1
         np.testing.assert_allclose(blocked, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mesh", "blocked"), [("fsdp:4,tensor:2", 1), ("fsdp:4,sequence:2", 0)])
+def test_queries_that_are_split_over_devices_are_not_blocked_too(blocks_of_four, mesh, blocked):
+    arrays = tuple(map(jnp.float32, random_qkv(B=4, T=8, S=8, N=6, K=2)))
+    seen = jnp.tril(jnp.ones((4, 8, 8), bool))
+    with jax.set_mesh(make_mesh(mesh)):
+        assert str(jax.make_jaxpr(attend)(*arrays, seen)).count("scan[") == blocked
+        x_BTNH = jax.jit(attend)(*arrays, seen)
+    np.testing.assert_allclose(x_BTNH, reference(*arrays, np.asarray(seen)), atol=1e-5)
 
 
 def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch):
