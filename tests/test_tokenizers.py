@@ -290,7 +290,7 @@ def test_files_that_are_no_tokenizers(tmp_path, models):
     with pytest.raises(ValueError, match="no such file"):
         tokenizers.load(tmp_path / "gone")
     (tmp_path / "tokenizer.model").write_bytes(b"not a model")
-    with pytest.raises(ValueError, match=r"tokenizer\.model: 11 bytes that are no sentencepiece"):
+    with pytest.raises(ValueError, match=r"tokenizer\.model: 11 bytes, not a sentencepiece"):
         tokenizers.load(tmp_path)
     models["bpe"].save(tmp_path / "bpe")
     path = tmp_path / "bpe" / "tokenizer.json"

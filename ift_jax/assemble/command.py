@@ -53,7 +53,8 @@ def define_config(name: str, default: str | None = None) -> flags.FlagHolder:
 
     Args:
         name: the option.
-        default: a config file, read at once with the changes to it; without one, the option is required.
+        default: a config file, read at once with the changes to it; without one, the option is
+            required.
     """
     with _one_line(flags.Error, ValueError, OSError):
         # Before the file is read: the `KeyError` or `AttributeError` that an unknown key would end
@@ -86,9 +87,8 @@ def _one_line(*refusals: type[Exception]) -> Iterator[None]:
     try:
         yield
     except refusals as error:
-        if any(
-            word.lstrip("-") in ("debug", "debug=true") for word in sys.argv
-        ):  # not FLAGS.debug: it may be the parsing that failed
+        # Not FLAGS.debug: it may be the parsing that failed.
+        if any(word.lstrip("-") in ("debug", "debug=true") for word in sys.argv):
             raise
         raise SystemExit(f"{Path(sys.argv[0]).stem}: {_message(error)}") from None
 

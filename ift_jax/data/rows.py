@@ -75,7 +75,7 @@ class RowSource:
         return [store.largest_id() for store in self._stores]
 
     def examples(self, row: int) -> list[tuple[int, int]]:
-        """The (index of the task, number of the example in its store) of each in a row, in order."""
+        """The (index of the task, number in its store) of each example in a row, in order."""
         span = slice(*self._offsets[row : row + 2])
         return list(zip(self._entries[span].tolist(), self._numbers[span].tolist(), strict=True))
 

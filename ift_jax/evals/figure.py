@@ -53,13 +53,8 @@ def _draw_losses(axes: Any, losses: Sequence[tuple[int, float]]) -> None:
     if len(values) >= 20:
         width = max(2, len(values) // 8)
         smooth = np.convolve(values, np.ones(width) / width, "valid")
-        axes.plot(
-            steps[width - 1 :],
-            smooth,
-            color="black",
-            linewidth=1.5,
-            label=f"mean of {width} logged steps",
-        )
+        label = f"mean of {width} logged steps"
+        axes.plot(steps[width - 1 :], smooth, color="black", linewidth=1.5, label=label)
         axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="step", ylabel="loss (nats per trained token)")
     axes.set_ylim(bottom=0)
