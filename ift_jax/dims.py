@@ -19,6 +19,7 @@ KEY = {
     "E": "encoder length",
     "L": "layers",
     "D": "model width",
+    "W": "embedding width, where it is not D",
     "N": "query heads",
     "K": "key/value heads",
     "G": "query heads per key/value head, N/K",

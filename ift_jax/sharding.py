@@ -27,6 +27,8 @@ PARAMETER_RULES: dict[str, str | None] = {
     "V": "tensor",
     "H": None,
     "L": None,
+    "P": None,
+    "W": None,
 }
 """Parameter letter → mesh axis. Fully sharded over width, Megatron-style over heads and MLP."""
 

@@ -14,11 +14,11 @@ from flax import nnx
 
 
 class Linear(nnx.Module):
-    """y = x · w, with w's axes named by letters.
+    """y = x · w (+ b), with w's axes named by letters.
 
-    `Linear('D N H', inputs='D', …)` maps `x_..D` to `y_..NH`. Computes in `dtype`; the weight is
-    stored in `param_dtype`. Initialised normal with standard deviation `scale` (0.02, GPT-2's and
-    LLaMA implementations' default).
+    `Linear('D N H', inputs='D', …)` maps `x_..D` to `y_..NH`; its bias, where it has one, is b_NH.
+    Computes in `dtype`; parameters are stored in `param_dtype`. The weight is initialised normal
+    with standard deviation `scale` (0.02, GPT-2's and LLaMA implementations' default), the bias 0.
     """
 
     def __init__(
@@ -31,22 +31,26 @@ class Linear(nnx.Module):
         param_dtype: jnp.dtype,
         dtype: jnp.dtype,
         scale: float = 0.02,
+        bias: bool = False,
     ):
         axes = letters.split()
-        outputs = "".join(axis for axis in axes if axis not in inputs)
+        outputs = [axis for axis in axes if axis not in inputs]
         shape = tuple(sizes[axis] for axis in axes)
         self.w = nnx.Param(
             scale * jax.random.normal(rngs.params(), shape, param_dtype), letters=letters
         )
-        self.einsum = f"...{inputs},{''.join(axes)}->...{outputs}"
+        zeros = jnp.zeros([sizes[axis] for axis in outputs], param_dtype)
+        self.b = nnx.data(nnx.Param(zeros, letters=" ".join(outputs)) if bias else None)
+        self.einsum = f"...{inputs},{''.join(axes)}->...{''.join(outputs)}"
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return jnp.einsum(self.einsum, x.astype(self.dtype), self.w[...].astype(self.dtype))
+        y = jnp.einsum(self.einsum, x.astype(self.dtype), self.w[...].astype(self.dtype))
+        return y if self.b is None else y + self.b[...].astype(self.dtype)
 
 
 class Embedding(nnx.Module):
-    """A table of V rows of width D; also the output projection where it is tied."""
+    """A table of V rows, of width D or another; also the output projection where it is tied."""
 
     def __init__(
         self,
@@ -56,10 +60,11 @@ class Embedding(nnx.Module):
         param_dtype: jnp.dtype,
         dtype: jnp.dtype,
         scale: float = 0.02,
+        letters: str = "V D",
     ):
-        shape = (sizes["V"], sizes["D"])
+        shape = tuple(sizes[axis] for axis in letters.split())
         self.w = nnx.Param(
-            scale * jax.random.normal(rngs.params(), shape, param_dtype), letters="V D"
+            scale * jax.random.normal(rngs.params(), shape, param_dtype), letters=letters
         )
         self.dtype = dtype
 

@@ -21,3 +21,21 @@ class RMSNorm(nnx.Module):
         x32 = x_BTD.astype(jnp.float32)
         x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + self.epsilon)
         return x32.astype(x_BTD.dtype) * self.scale[...].astype(x_BTD.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """Layer norm (Ba et al. 2016, 1607.06450): centred, scaled and shifted.
+
+    As PyTorch's: all of it in float32, cast back once.
+    """
+
+    def __init__(self, size: int, *, epsilon: float, param_dtype: jnp.dtype):
+        self.scale = nnx.Param(jnp.ones((size,), param_dtype), letters="D")
+        self.bias = nnx.Param(jnp.zeros((size,), param_dtype), letters="D")
+        self.epsilon = epsilon
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        x32 = x_BTD.astype(jnp.float32)
+        x32 -= jnp.mean(x32, -1, keepdims=True)
+        x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + self.epsilon)
+        return (x32 * self.scale[...] + self.bias[...]).astype(x_BTD.dtype)

@@ -1,9 +1,10 @@
-"""Position encodings, computed from `positions_BT`, never from array indices."""
+"""Position encodings, read or computed from `positions_BT`, never from array indices."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 
 def rope_tables(positions_BT: jax.Array, H: int, theta: float) -> tuple[jax.Array, jax.Array]:
@@ -28,3 +29,32 @@ def rotate(x_BTNH: jax.Array, cos_BTh: jax.Array, sin_BTh: jax.Array) -> jax.Arr
     cos, sin = cos_BTh[:, :, None], sin_BTh[:, :, None]
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
     return rotated.astype(x_BTNH.dtype)
+
+
+class LearnedPositions(nnx.Module):
+    """A table of P rows of width D; position p reads row p + offset.
+
+    OPT's tables keep fairseq's two rows before position 0 (offset 2), which nothing reads.
+    """
+
+    def __init__(
+        self,
+        P: int,
+        D: int,
+        *,
+        offset: int,
+        rngs: nnx.Rngs,
+        param_dtype: jnp.dtype,
+        dtype: jnp.dtype,
+        scale: float = 0.02,
+    ):
+        self.w = nnx.Param(
+            scale * jax.random.normal(rngs.params(), (P, D), param_dtype), letters="P D"
+        )
+        self.offset = offset
+        self.dtype = dtype
+
+    def __call__(self, positions_BT: jax.Array) -> jax.Array:
+        """x_BTD of positions, which the host has checked: one past P would read the last row."""
+        # Cast after the gather, as in linear.Embedding.
+        return self.w[...][positions_BT + self.offset].astype(self.dtype)

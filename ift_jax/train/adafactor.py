@@ -25,8 +25,9 @@ import jax.numpy as jnp
 import optax
 
 LAYERS = "L"
-ROWS = "D"
-COLUMNS = "VFNKHP"
+ROWS = "DW"
+"""The first of these that a weight has is its row; the second is then a column."""
+COLUMNS = "VFNKHPW"
 UNFACTORED = "R"
 
 
@@ -59,13 +60,20 @@ def is_matrix(letters: str) -> bool:
     """
     axes = letters.split()
     for axis in axes:
-        if axis not in (LAYERS, ROWS, *COLUMNS, *UNFACTORED):
+        if axis not in (LAYERS, *ROWS, *COLUMNS, *UNFACTORED):
             raise ValueError(
                 f"axes {letters!r}: letter {axis!r} is neither row, column nor layer of a weight;"
                 f" expected letters of {LAYERS + ROWS + COLUMNS + UNFACTORED!r}."
                 " Give it a role in ift_jax/train/adafactor.py"
             )
-    return ROWS in axes and any(axis in COLUMNS for axis in axes)
+    rows, columns = _sides(letters)
+    return bool(rows and columns)
+
+
+def _sides(letters: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes that are a weight's row, and those that are its columns."""
+    row = next((axis for axis in ROWS if axis in letters.split()), "")
+    return _axes(letters, row), _axes(letters, COLUMNS.replace(row, ""))
 
 
 def _axes(letters: str, roles: str) -> tuple[int, ...]:
@@ -104,7 +112,7 @@ def scale_by_adafactor(
 
     def factored(name: str, shape: tuple[int, ...]) -> bool:
         axes = letters[name]
-        rows, columns = _axes(axes, ROWS), _axes(axes, COLUMNS)
+        rows, columns = _sides(axes)
         smaller_side = min(_size(shape, rows), _size(shape, columns))
         return is_matrix(axes) and smaller_side >= min_dim_size_to_factor
 
@@ -113,8 +121,9 @@ def scale_by_adafactor(
         for name, param in params.items():
             square = jnp.zeros(param.shape, jnp.float32)
             if factored(name, param.shape):
-                row[name] = square.mean(_axes(letters[name], COLUMNS), keepdims=True)
-                column[name] = square.mean(_axes(letters[name], ROWS), keepdims=True)
+                row_axes, column_axes = _sides(letters[name])
+                row[name] = square.mean(column_axes, keepdims=True)
+                column[name] = square.mean(row_axes, keepdims=True)
             else:
                 full[name] = square
         return AdafactorState(jnp.zeros((), jnp.int32), row, column, full)
@@ -139,7 +148,7 @@ def scale_by_adafactor(
             grad = grad.astype(jnp.float32)
             square = jnp.square(grad) + epsilon1
             if factored(name, grad.shape):
-                row_axes, column_axes = _axes(axes, ROWS), _axes(axes, COLUMNS)
+                row_axes, column_axes = _sides(axes)
                 row[name] = moving_mean(state.row[name], square.mean(column_axes, keepdims=True))
                 column[name] = moving_mean(state.column[name], square.mean(row_axes, keepdims=True))
                 row_share = row[name] / row[name].mean(row_axes, keepdims=True)

@@ -24,6 +24,23 @@ def test_maps_the_input_letters_to_the_others(letters, inputs, shape, numpy_axes
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("letters", "inputs", "shape", "outputs"),
+    [("D N H", "D", (2, 7, 6), "N H"), ("N H D", "NH", (2, 7, 3, 4), "D")],
+)
+def test_a_bias_has_the_output_letters_and_is_added(letters, inputs, shape, outputs):
+    made = {"rngs": nnx.Rngs(0), **FLOAT32}
+    layer = Linear(letters, inputs, SIZES, bias=True, **made)
+    assert layer.b.letters == outputs
+    np.testing.assert_array_equal(layer.b[...], 0)
+    x = jnp.float32(np.random.default_rng(0).normal(size=shape))
+    without = layer(x)
+    b = np.random.default_rng(1).normal(size=layer.b[...].shape)
+    layer.b[...] = jnp.float32(b)
+    np.testing.assert_allclose(layer(x), without + b, rtol=1e-5)
+    assert Linear(letters, inputs, SIZES, **made).b is None
+
+
 def test_weights_start_normal_with_the_given_deviation():
     sizes = {"D": 200, "F": 300}
     layer = Linear("D F", "D", sizes, rngs=nnx.Rngs(0), scale=0.5, **FLOAT32)
@@ -47,6 +64,11 @@ def test_embedding_looks_rows_up():
     assert layer.w.letters == "V D"
     expected = np.asarray(layer.w[...].astype(jnp.bfloat16))[tokens_BT]
     np.testing.assert_array_equal(np.asarray(layer(tokens_BT)), expected)
+
+
+def test_embedding_may_have_a_width_of_its_own():
+    layer = Embedding({**SIZES, "W": 2}, rngs=nnx.Rngs(0), letters="V W", **FLOAT32)
+    assert (layer.w.letters, layer(np.array([[4, 0]])).shape) == ("V W", (1, 2, 2))
 
 
 def test_a_repeated_tokens_gradient_is_added_in_the_parameters_dtype():

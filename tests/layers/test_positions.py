@@ -1,11 +1,12 @@
-"""Rotary positions against complex numbers."""
+"""Rotary positions against complex numbers; learned ones against their table."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from ift_jax.layers.positions import rope_tables, rotate
+from ift_jax.layers.positions import LearnedPositions, rope_tables, rotate
 
 H, THETA = 8, 100.0
 
@@ -48,3 +49,13 @@ def test_position_zero_changes_nothing_and_the_dtype_stays():
     still = rotated(x_BTNH, [[0]])
     assert still.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.float32(still), np.float32(x_BTNH))
+
+
+def test_learned_positions_read_their_row_after_the_offset():
+    layer = LearnedPositions(
+        7, 3, offset=2, rngs=nnx.Rngs(0), param_dtype=jnp.float32, dtype=jnp.bfloat16
+    )
+    positions_BT = np.array([[0, 1, 0, 1, 4]])
+    assert (layer.w.letters, layer.w[...].shape) == ("P D", (7, 3))
+    expected = np.asarray(layer.w[...].astype(jnp.bfloat16))[[[2, 3, 2, 3, 6]]]
+    np.testing.assert_array_equal(np.asarray(layer(positions_BT)), expected)

@@ -166,7 +166,10 @@ def test_zero_gradients_give_zero_updates():
 
 @pytest.mark.parametrize(
     ("letters", "matrix"),
-    [("L D N H", True), ("V D", True), ("L D", False), ("L N H", False), ("R N", False)],
+    [
+        *(("L D N H", True), ("V D", True), ("L D", False), ("L N H", False), ("R N", False)),
+        *(("V W", True), ("W D", True), ("D W", True), ("P D", True), ("W", False)),
+    ],
 )
 def test_matrices_have_rows_and_columns(letters, matrix):
     assert is_matrix(letters) is matrix
