@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,32 @@ def alias(file_name: str, of: str) -> Alias:
 def derived(file_name: str, compute: Callable[[Any], np.ndarray]) -> Derived:
     """A buffer that follows from the config, such as rotary frequencies."""
     return Derived(file_name, compute)
+
+
+def settle(table: Sequence[Entry], file_names: Collection[str] | None = None) -> list[Entry]:
+    """The table with its names' bracketed prefixes written out, or dropped if a file has none.
+
+    Args:
+        table: a family's entries.
+        file_names: the file's; None for a file to be written.
+    """
+
+    def settled(name: str) -> str:
+        _, bracket, rest = name.partition("[")
+        if not bracket:
+            return name
+        prefix, _, rest = rest.partition("]")
+        kept = file_names is None or any(seen.startswith(prefix) for seen in file_names)
+        return prefix * kept + rest
+
+    return [
+        dataclasses.replace(
+            entry,
+            file_name=settled(entry.file_name),
+            **({"of": settled(entry.of)} if isinstance(entry, Alias) else {}),
+        )
+        for entry in table
+    ]
 
 
 def letters(axes: Sequence[Sequence[str]]) -> list[str]:

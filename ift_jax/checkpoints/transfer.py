@@ -121,6 +121,7 @@ def import_params(
         TransferError: tensors are missing, unknown, or of a wrong shape or dtype; an alias
             differs from its original; a derived tensor differs from what the config says.
     """
+    table = names.settle(table, source.tensors)
     joints = _joints(table, config, {name: leaf.shape for name, leaf in abstract.items()})
     _check_names(source.tensors, table, joints, config)
     _check_copies(source, table, config)
@@ -160,7 +161,8 @@ class Export:
         self._params = params
         self._where = {}
         self.tensors = {}
-        for joint in _joints(table, config, {name: leaf.shape for name, leaf in params.items()}):
+        shapes = {name: leaf.shape for name, leaf in params.items()}
+        for joint in _joints(names.settle(table), config, shapes):
             kept = np.dtype(params[joint.entry.parts[0].param].dtype if dtype is None else dtype)
             for layer, name in enumerate(names.expand(joint.entry.file_name, config)):
                 self._where[name] = joint, layer

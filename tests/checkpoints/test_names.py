@@ -37,6 +37,22 @@ def test_names_are_one_a_layer():
     assert names.layers("a.b", CONFIG) is None
 
 
+def test_a_bracketed_prefix_is_there_in_all_names_or_none():
+    table = [
+        names.tensor("[model.]a.{L}.b", "p", "D -> D"),
+        names.tensor("c", "q", "D -> D"),
+        names.alias("head", "[model.]a.{L}.b"),
+    ]
+
+    def settled(file_names=None):
+        return [entry.file_name for entry in names.settle(table, file_names)]
+
+    assert settled() == ["model.a.{L}.b", "c", "head"]
+    assert settled({"model.a.0.b", "c"}) == settled()
+    assert settled({"a.0.b", "c"}) == ["a.{L}.b", "c", "head"]
+    assert names.settle(table, {"a.0.b"})[2].of == "a.{L}.b"
+
+
 def test_local_factor_follows_from_the_parameter():
     sizes = names.bind(part("(N h r) D -> D N (r h)"), (8, 4, 6), {**SIZES, "r": 2})
     assert sizes == {"N": 4, "h": 3, "r": 2, "D": 8}
