@@ -5,8 +5,8 @@ itself doesn't need:
 
     pip install torch transformers && python scripts/make_golden.py --out=tests/golden
 
-Every size differs from every other (N·H ≠ D, K ≠ N, an odd vocabulary), so that a transposed or
-misnamed axis can't pass; sequences run past position 256.
+Every size differs from every other (N·H ≠ D where the family allows it, K ≠ N, an odd vocabulary),
+so that a transposed or misnamed axis can't pass; sequences run past position 256.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def save(path: pathlib.Path, model: torch.nn.Module, tokens_BT: np.ndarray) -> N
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
             # Norms near 1, all else large enough that every weight shows in the logits.
-            parameter.copy_(1 + 0.2 * noise if parameter.ndim == 1 else 0.15 * noise)
+            scale = parameter.ndim == 1 and name.endswith("weight")
+            parameter.copy_(1 + 0.2 * noise if scale else 0.15 * noise)
             print(f"  {name} {tuple(parameter.shape)}")
         logits_BTV = model(torch.from_numpy(tokens_BT)).logits.numpy()
     kept = np.unique(np.append(np.arange(0, tokens_BT.shape[1], 11), tokens_BT.shape[1] - 1))
@@ -79,9 +80,41 @@ def llama(out: pathlib.Path) -> None:
         save(out / f"{name}.npz", transformers.LlamaForCausalLM(config), tokens_BT)
 
 
+def opt(out: pathlib.Path) -> None:
+    """OPT: pre-norm, and post-norm with a narrower embedding as the 350M model is."""
+    pre_norm = transformers.OPTConfig(
+        num_hidden_layers=2,
+        hidden_size=36,
+        num_attention_heads=4,
+        ffn_dim=76,
+        vocab_size=61,
+        max_position_embeddings=310,
+    )
+    post_norm = transformers.OPTConfig(
+        num_hidden_layers=2,
+        hidden_size=40,
+        num_attention_heads=5,
+        ffn_dim=60,
+        vocab_size=53,
+        max_position_embeddings=304,
+        word_embed_proj_dim=28,
+        do_layer_norm_before=False,
+    )
+    for name, config in (("opt_pre_norm", pre_norm), ("opt_post_norm", post_norm)):
+        tokens_BT = np.random.default_rng(1).integers(0, config.vocab_size, (2, 300))
+        save(out / f"{name}.npz", transformers.OPTForCausalLM(config), tokens_BT)
+
+
+FAMILIES = (llama, opt)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/golden"))
+    names = [family.__name__ for family in FAMILIES]
+    parser.add_argument("--families", nargs="+", choices=names, default=names)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    llama(arguments.out)
+    for family in FAMILIES:
+        if family.__name__ in arguments.families:
+            family(arguments.out)

@@ -121,7 +121,7 @@ def open_published(path: str | Path) -> Published:
     path = Path(path)
     if path.is_file():
         file = gguf.GGUF(path)
-        family = _family(str(file.metadata.get("general.architecture")), path)
+        family = _family(str(file.metadata.get("general.architecture")), path, "from_gguf")
         with _naming(path):
             config = family.from_gguf(file.metadata, file.tensors)
         return Published(
@@ -272,9 +272,9 @@ def _open_directory(path: Path, mesh: Mesh, step: int | None, switches: Mapping[
     return Model(functions, tokenizer, prompt_format, found, load)
 
 
-def _family(name: str, where: Path) -> ModuleType:
+def _family(name: str, where: Path, having: str = "Model") -> ModuleType:
     try:
-        return lookup.find("models", name, "Model")
+        return lookup.find("models", name, having)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from ift_jax.checkpoints.transfer import import_params
 from ift_jax.layers.functional import Functions
 from ift_jax.models import llama
 from tests.checkpoints.test_gguf import F32, Q8_0, build, entry, tensor
-from tests.models.test_llama import GOLDEN, golden, logits, whole
+from tests.models.golden import golden, logits, published, whole
 
 NAMES = {
     "model.embed_tokens": "token_embd",
@@ -106,11 +104,9 @@ def load(file):
 
 def golden_file(name):
     """(published config, Hugging Face's weights) of a golden file."""
-    with np.load(GOLDEN / f"{name}.npz") as stored:
-        weights = {k.removeprefix("weight:"): stored[k] for k in stored if k.startswith("weight:")}
-        published = json.loads(str(stored["config"]))
-    published["rope_theta"] = {"llama_grouped": 5000.0, "llama_tied": 10000.0}[name]
-    return published, weights
+    description, weights, _ = published(name)
+    description["rope_theta"] = {"llama_grouped": 5000.0, "llama_tied": 10000.0}[name]
+    return description, weights
 
 
 @pytest.mark.parametrize("name", ["llama_grouped", "llama_tied"])

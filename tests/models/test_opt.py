@@ -1,0 +1,308 @@
+"""What is OPT's own; tests/models/test_families.py compares it with the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+
+from ift_jax import tokenizers
+from ift_jax.assemble.models import export_model, open_model, open_published
+from ift_jax.checkpoints import safetensors
+from ift_jax.checkpoints.safetensors import Arrays, write_model
+from ift_jax.checkpoints.transfer import TransferError, export_tensors, import_params
+from ift_jax.layers.dropout import Noise
+from ift_jax.layers.functional import Functions
+from ift_jax.models import opt
+from ift_jax.sharding import make_mesh, param_shardings
+from ift_jax.train.loss import loss_sums
+from ift_jax.train.optim import OptimizerConfig, make_optimizer
+from tests.checkpoints.test_gguf import build, entry
+from tests.models.golden import golden, logits, packed, published, whole
+
+NAMES = ("opt_pre_norm", "opt_post_norm")
+COUNTS = {
+    "125m": 125_239_296,
+    "350m": 331_196_416,
+    "1.3b": 1_315_758_080,
+    "2.7b": 2_651_596_800,
+    "6.7b": 6_658_473_984,
+    "13b": 12_853_473_280,
+    "30b": 29_974_540_288,
+    "66b": 65_719_701_504,
+    "175b": 174_604_468_224,
+}
+"""Parameters of Hugging Face's OPTForCausalLM, made without memory at the published sizes."""
+
+
+def test_published_parameter_counts():
+    assert {size: Functions(opt, opt.SIZES[size]).parameter_count for size in COUNTS} == COUNTS
+    assert set(opt.SIZES) == {"tiny", *COUNTS}
+
+
+def test_the_goldens_are_one_model_of_each_kind():
+    pre_norm, post_norm = (golden(name)[0].config for name in NAMES)
+    assert pre_norm.pre_norm and pre_norm.W == pre_norm.D
+    assert not post_norm.pre_norm and post_norm.W != post_norm.D
+    assert pre_norm.V % 2 and post_norm.V % 2
+
+
+def reference_loss(params, batch, pre_norm):
+    """Summed cross-entropy of one packed row in NumPy, in the dtype of the parameters."""
+
+    def norm(x_TD, name, layer=...):
+        x_TD = x_TD - x_TD.mean(-1, keepdims=True)
+        x_TD = x_TD / np.sqrt((x_TD**2).mean(-1, keepdims=True) + 1e-5)
+        return x_TD * params[f"{name}.scale"][layer] + params[f"{name}.bias"][layer]
+
+    def linear(x, name, layer, axes):
+        w, b = params[f"layers.{name}.w"][layer], params[f"layers.{name}.b"][layer]
+        return np.tensordot(x, w, axes) + b
+
+    tokens_T, positions_T, segments_T = (
+        np.asarray(x)[0] for x in (batch.tokens_BT, batch.positions_BT, batch.segments_BT)
+    )
+    x_TD = params["embed.w"][tokens_T]
+    if "project_in.w" in params:
+        x_TD = x_TD @ params["project_in.w"]
+    x_TD = x_TD + params["positions.w"][positions_T + 2]
+    for layer in range(len(params["layers.q.w"])):
+        y_TD = norm(x_TD, "layers.attention_norm", layer) if pre_norm else x_TD
+        q_TNH, k_TNH, v_TNH = (linear(y_TD, name, layer, 1) for name in "qkv")
+        scores_NTS = np.einsum("TNH,SNH->NTS", q_TNH, k_TNH) / np.sqrt(q_TNH.shape[-1])
+        seen_TS = np.tril(segments_T[:, None] == segments_T)
+        weights_NTS = np.exp(scores_NTS) * seen_TS
+        weights_NTS /= weights_NTS.sum(-1, keepdims=True)
+        a_TNH = np.einsum("NTS,SNH->TNH", weights_NTS, v_TNH)
+        x_TD = x_TD + linear(a_TNH, "o", layer, 2)
+        x_TD = x_TD if pre_norm else norm(x_TD, "layers.attention_norm", layer)
+        y_TD = norm(x_TD, "layers.mlp_norm", layer) if pre_norm else x_TD
+        x_TD = x_TD + linear(np.maximum(linear(y_TD, "up", layer, 1), 0), "down", layer, 1)
+        x_TD = x_TD if pre_norm else norm(x_TD, "layers.mlp_norm", layer)
+    x = norm(x_TD, "norm") if pre_norm else x_TD
+    x = x @ params["project_out.w"] if "project_out.w" in params else x
+    logits_TV = x @ params["embed.w"].T
+    losses_T = np.log(np.exp(logits_TV).sum(-1)) - np.take_along_axis(
+        logits_TV, np.asarray(batch.targets_BT)[0, :, None], -1
+    ).squeeze(-1)
+    return float(losses_T @ batch.weights_BT[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_equal_float64_finite_differences_of_numpys_loss(name):
+    functions, params, *_ = golden(name)
+    batch = packed(1, 12, functions.config.V)
+    loss, gradients = jax.jit(
+        jax.value_and_grad(lambda params: loss_sums(functions, params, batch)[0])
+    )(params)
+    exact = {key: np.float64(value) for key, value in params.items()}
+    pre_norm = functions.config.pre_norm
+    np.testing.assert_allclose(loss, reference_loss(exact, batch, pre_norm), rtol=1e-5)
+    rng, step = np.random.default_rng(0), 1e-6
+    for key, value in exact.items():
+        direction = rng.normal(size=value.shape)
+        ahead, behind = (
+            reference_loss({**exact, key: value + sign * step * direction}, batch, pre_norm)
+            for sign in (1, -1)
+        )
+        expected = (ahead - behind) / (2 * step)
+        seen = np.sum(np.float64(gradients[key]) * direction)
+        # float32 gradients; a key's bias moves no softmax, its exact gradient is 0.
+        np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-4, err_msg=key)
+        assert (abs(expected) > 1e-3) == (key != "layers.k.b"), key
+
+
+def layout(weights, prefix, head):
+    """Weights under the names that one of the published files has."""
+    renamed = {name.replace("model.decoder.", prefix): w for name, w in weights.items()}
+    tied = {"lm_head.weight": weights["model.decoder.embed_tokens.weight"]}
+    return {**renamed, **(tied if head else {})}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("prefix", ["model.decoder.", "decoder."])
+@pytest.mark.parametrize("head", [True, False])
+def test_each_published_layout_comes_back_byte_for_byte(tmp_path, name, dtype, prefix, head):
+    description, weights, _ = published(name)
+    weights = {key: value.astype(dtype) for key, value in weights.items()}
+    write_model(tmp_path / "in", Arrays(layout(weights, prefix, head)), max_shard_bytes=40000)
+    functions = Functions(opt, opt.from_hf(description))
+    config = functions.config
+    table = opt.hf_table(config)
+    params = import_params(
+        safetensors.open_model(tmp_path / "in"), table, config, functions.abstract
+    )
+    write_model(tmp_path / "out", export_tensors(params, table, config, dtype))
+    back = safetensors.open_model(tmp_path / "out")
+    assert back.tensors.keys() == weights.keys()
+    for key, value in weights.items():
+        assert back.read(key).tobytes() == value.tobytes(), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_published_folder_is_opened_and_written_again(tmp_path, name):
+    description, weights, _ = published(name)
+    description["vocab_size"] = 311  # more rows than the tokenizer has pieces, which is legal
+    rows = np.random.default_rng(0).normal(size=(311, description["word_embed_proj_dim"]))
+    weights["model.decoder.embed_tokens.weight"] = rows.astype(np.float32)
+    write_model(tmp_path / "in", Arrays(layout(weights, "decoder.", True)))
+    (tmp_path / "in" / "config.json").write_text(json.dumps(description))
+    text = ["the quick brown fox jumps over the lazy dog", "pack my box with five dozen jugs"]
+    tokenizers.train_sentencepiece(text, 300, tmp_path / "in" / "tokenizer.model")
+    model = open_model(tmp_path / "in", make_mesh("data:8"))
+    export_model(model, tmp_path / "out")
+    back = safetensors.open_model(tmp_path / "out")
+    assert {key: back.read(key).tobytes() for key in back.tensors} == {
+        key: value.tobytes() for key, value in weights.items()
+    }
+    written = json.loads((tmp_path / "out" / "config.json").read_text())
+    computes = set(opt.to_hf(model.functions.config)) - {"architectures"}
+    assert {key: written[key] for key in computes} == {key: description[key] for key in computes}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: {"decoder.x": w["lm_head.weight"]}, r"table:\n  decoder.x"),
+        (lambda w: {"lm_head.weight": -w["lm_head.weight"]}, "lm_head.weight must equal model.dec"),
+        (lambda w: {"decoder.layers.0.fc1.bias": w["lm_head.weight"][0]}, "decoder.layers.0.fc1.b"),
+    ],
+)
+def test_a_file_of_two_layouts_or_two_tables_is_refused(change, message):
+    functions = golden("opt_pre_norm")[0]
+    weights = layout(published("opt_pre_norm")[1], "model.decoder.", True)
+    table = opt.hf_table(functions.config)
+    with pytest.raises(TransferError, match=message):
+        import_params(
+            Arrays(weights | change(weights)), table, functions.config, functions.abstract
+        )
+
+
+def test_a_gguf_file_is_refused_with_the_families_that_are_read(tmp_path):
+    (tmp_path / "m.gguf").write_bytes(build([entry("general.architecture", "str", "opt")], [], b""))
+    with pytest.raises(ValueError, match=r"m.gguf: no module 'opt'.*There are: llama$"):
+        open_published(tmp_path / "m.gguf")
+
+
+def test_no_position_reads_the_two_rows_before_the_first():
+    functions, params, tokens_BT, _, _ = golden("opt_pre_norm")
+    batch = whole(tokens_BT)
+    other = {**params, "positions.w": params["positions.w"].at[:2].set(1e3)}
+    np.testing.assert_array_equal(logits(functions, other, batch), logits(functions, params, batch))
+    other["positions.w"] = params["positions.w"].at[2].set(1e3)
+    assert np.any(logits(functions, other, batch) != logits(functions, params, batch))
+
+
+def test_dropout_changes_the_hidden_states_only_with_noise():
+    functions, params, tokens_BT, _, _ = golden("opt_post_norm")
+    dropping = Functions(opt, dataclasses.replace(functions.config, dropout=0.3))
+    batch = whole(tokens_BT[:, :9])
+    noise = Noise(jax.random.key(0), np.arange(2, dtype=np.int32))
+    plain = functions.hidden(params, batch)
+    np.testing.assert_array_equal(dropping.hidden(params, batch), plain)
+    assert np.abs(dropping.hidden(params, batch, noise) - plain).max() > 0.1
+
+
+@pytest.mark.parametrize("size", ["6.7b", "350m"])
+def test_flops_are_two_a_matrix_weight_and_token(size):
+    """Without attention's T² part, and for one token that is both read and trained on."""
+    config = opt.SIZES[size]
+    functions = Functions(opt, config)
+    vectors = sum(
+        np.prod(functions.abstract[name].shape)
+        for name in functions.abstract
+        if not name.endswith(".w")
+    )
+    matrices = functions.parameter_count - vectors - 2050 * config.D
+    assert opt.flops(config, 1, 1) == 2 * (matrices + config.L * config.D)
+
+
+@pytest.mark.parametrize("size", ["350m", "30b"])
+def test_a_published_size_is_split_as_its_mesh_promises(size):
+    functions = Functions(opt, opt.SIZES[size])
+    shardings = param_shardings(make_mesh("fsdp:4,tensor:2"), functions.letters, functions.abstract)
+    for name, leaf in functions.abstract.items():
+        split = np.prod(leaf.shape) / np.prod(shardings[name].shard_shape(leaf.shape))
+        expected = 8
+        if name.startswith(("positions", "project")) or "norm" in name:
+            expected = 4
+        elif name.endswith(".b"):
+            expected = 4 if name in ("layers.o.b", "layers.down.b") else 2
+        elif name == "embed.w" and size == "350m":
+            expected = 2
+        assert split == expected, name
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_optimizers_know_every_axis(optimizer):
+    functions = golden("opt_post_norm")[0]
+    made = make_optimizer(
+        OptimizerConfig(name=optimizer, lr=1e-3), functions.letters, total_steps=1
+    )
+    jax.eval_shape(made.transform.init, functions.abstract)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"H": 5}, "N = 2 heads of H = 5 must make up D = 8"),
+        ({"W": 0}, "W = 0 must be a positive integer"),
+        ({"W": "8"}, "W = '8' must be a positive integer"),
+        ({"max_length": 2.0}, "max_length = 2.0 must be a positive integer"),
+        ({"pre_norm": "false"}, "pre_norm = 'false' must be True or False"),
+        ({"dropout": 1.0}, "dropout = 1.0"),
+        ({"remat": "some"}, "remat = 'some', expected"),
+        ({"dtype": "float16"}, "dtype = 'float16'"),
+    ],
+)
+def test_bad_config_is_refused(change, message):
+    good = {"L": 2, "D": 8, "N": 2, "H": 4, "F": 8, "V": 9, "W": 8}
+    with pytest.raises(ValueError, match=message):
+        opt.Config(**{**good, **change})
+
+
+@pytest.mark.parametrize("size", opt.SIZES)
+def test_config_survives_being_published(size):
+    assert opt.from_hf(opt.to_hf(opt.SIZES[size])) == opt.SIZES[size]
+
+
+def test_what_a_published_config_leaves_out_is_as_hugging_face_takes_it():
+    shortest = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
+    config = opt.from_hf({**shortest, "ffn_dim": 16, "vocab_size": 9, "dropout": 0.1})
+    assert (config.W, config.max_length, config.pre_norm) == (8, 2048, True)
+    assert config.dropout == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation_function": "gelu"}, "activation_function = 'gelu'.*expected 'relu'"),
+        ({"enable_bias": False}, "enable_bias = False.*expected True"),
+        ({"layer_norm_elementwise_affine": False}, "layer_norm_elementwise_affine = False"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings = False"),
+        ({"_remove_final_layer_norm": True}, "_remove_final_layer_norm = True"),
+        ({"scale_embeddings": True}, "scale_embeddings = True"),
+        ({"learned_embeddings": False}, "learned_embeddings = False"),
+        ({"output_projection": False}, "output_projection = False"),
+        ({"attention_dropout": 0.1}, "attention_dropout = 0.1"),
+        ({"activation_dropout": 0.1}, "activation_dropout = 0.1"),
+        ({"layerdrop": 0.1}, "layerdrop = 0.1"),
+        ({"model_type": "gpt2"}, "model_type = 'gpt2'"),
+        ({"do_layer_norm_before": "no"}, "pre_norm = 'no' must be True or False"),
+        ({"word_embed_proj_dim": "512"}, "W = '512' must be a positive integer"),
+        ({"hidden_size": 4096.0}, "hidden_size = 4096.0 must be a positive integer"),
+        ({"num_attention_heads": 33}, "N = 33 heads of H = 124 must make up D = 4096"),
+        ({"sliding_window": 7}, "know the fields {'sliding_window': 7}"),
+        ({"quantization_config": {"bits": 4}}, "know the fields {'quantization_config'"),
+        ({"ffn_dim": None}, "the field 'ffn_dim' is missing"),
+    ],
+)
+def test_published_config_is_read_or_refused_by_name(change, message):
+    changed = {**opt.to_hf(opt.SIZES["6.7b"]), **change}
+    with pytest.raises(ValueError, match=message):
+        opt.from_hf({k: v for k, v in changed.items() if v is not None})
