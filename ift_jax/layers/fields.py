@@ -1,9 +1,10 @@
-"""Checks of a family's Config: its values come from command lines and published files."""
+"""A family's Config checked: its values come from command lines and published files."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 DTYPES = ("float32", "bfloat16")
@@ -58,3 +59,42 @@ def check_fields(
     for field, known in choices.items():
         if (value := getattr(config, field)) not in known:
             raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")
+
+
+@contextlib.contextmanager
+def taken(
+    family: str,
+    published: Mapping[str, Any],
+    *,
+    supported: Mapping[str, Any],
+    ignored: Collection[str],
+) -> Iterator[dict[str, Any]]:
+    """The fields of a Hugging Face config.json, for a family to `pop` those it computes with.
+
+    Args:
+        family: its name, for messages.
+        published: fields of the file.
+        supported: switches, each with the one value that the family has; popped already.
+        ignored: fields that don't change what is computed.
+
+    Raises:
+        ValueError: a switch at another value; a field popped that is missing; or one left over,
+            which might change the computation.
+    """
+    fields = dict(published)
+    for field, value in supported.items():
+        if (seen := fields.pop(field, value)) != value:
+            raise ValueError(
+                f"config.json: {field} = {seen!r} changes the computation and is not supported by"
+                f" the {family} family, expected {value!r}"
+            )
+    try:
+        yield fields
+    except KeyError as error:
+        raise ValueError(f"config.json: the field {error.args[0]!r} is missing") from None
+    if unknown := sorted(set(fields) - set(ignored)):
+        raise ValueError(
+            f"config.json: the {family} family does not know the fields"
+            f" { {field: fields[field] for field in unknown} }; if they change nothing that is"
+            f" computed, remove them or add them to {family}.HF_IGNORED"
+        )

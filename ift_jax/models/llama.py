@@ -18,7 +18,7 @@ from ift_jax.checkpoints.names import alias, derived, tensor
 from ift_jax.dims import Batch
 from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size
+from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import RMSNorm
 from ift_jax.layers.positions import rope_tables, rotate
@@ -304,19 +304,14 @@ def from_hf(published: Mapping[str, Any]) -> Config:
     for field in ("rope_parameters", "rope_scaling"):
         if isinstance(fields.get(field), Mapping):
             fields |= {f"{field}.{key}": value for key, value in fields.pop(field).items()}
-    for field, value in HF_SUPPORTED.items():
-        if (seen := fields.pop(field, value)) != value:
-            raise ValueError(
-                f"config.json: {field} = {seen!r} changes the computation and is not supported by"
-                f" the llama family, expected {value!r}"
-            )
-    theta, inner = fields.pop("rope_theta", None), fields.pop("rope_parameters.rope_theta", None)
-    if theta and inner and theta != inner:
-        raise ValueError(f"config.json: two values of rope_theta: {theta!r} and {inner!r}")
-    try:
+    with taken("llama", fields, supported=HF_SUPPORTED, ignored=HF_IGNORED) as fields:
+        theta = fields.pop("rope_theta", None)
+        inner = fields.pop("rope_parameters.rope_theta", None)
+        if theta and inner and theta != inner:
+            raise ValueError(f"config.json: two values of rope_theta: {theta!r} and {inner!r}")
         D = check_size("config.json: hidden_size", fields.pop("hidden_size"))
         N = check_size("config.json: num_attention_heads", fields.pop("num_attention_heads"))
-        config = Config(
+        return Config(
             L=fields.pop("num_hidden_layers"),
             D=D,
             N=N,
@@ -329,15 +324,6 @@ def from_hf(published: Mapping[str, Any]) -> Config:
             norm_eps=fields.pop("rms_norm_eps", 1e-6),
             tied=fields.pop("tie_word_embeddings", False),
         )
-    except KeyError as error:
-        raise ValueError(f"config.json: the field {error.args[0]!r} is missing") from None
-    if unknown := sorted(set(fields) - HF_IGNORED):
-        raise ValueError(
-            f"config.json: the llama family does not know the fields"
-            f" { {field: fields[field] for field in unknown} }; if they change nothing that is"
-            " computed, remove them or add them to llama.HF_IGNORED"
-        )
-    return config
 
 
 def to_hf(config: Config) -> dict[str, Any]:

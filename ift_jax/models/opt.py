@@ -18,7 +18,7 @@ from ift_jax.checkpoints.names import alias, tensor
 from ift_jax.dims import Batch
 from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size
+from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import LearnedPositions
@@ -316,18 +316,11 @@ def from_hf(published: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: a field is missing, or changes the computation in a way that isn't supported.
     """
-    fields = dict(published)
-    for field, value in HF_SUPPORTED.items():
-        if (seen := fields.pop(field, value)) != value:
-            raise ValueError(
-                f"config.json: {field} = {seen!r} changes the computation and is not supported by"
-                f" the opt family, expected {value!r}"
-            )
-    try:
+    with taken("opt", published, supported=HF_SUPPORTED, ignored=HF_IGNORED) as fields:
         D = check_size("config.json: hidden_size", fields.pop("hidden_size"))
         N = check_size("config.json: num_attention_heads", fields.pop("num_attention_heads"))
         W = fields.pop("word_embed_proj_dim", None)
-        config = Config(
+        return Config(
             L=fields.pop("num_hidden_layers"),
             D=D,
             N=N,
@@ -338,15 +331,6 @@ def from_hf(published: Mapping[str, Any]) -> Config:
             max_length=fields.pop("max_position_embeddings", 2048),
             pre_norm=fields.pop("do_layer_norm_before", True),
         )
-    except KeyError as error:
-        raise ValueError(f"config.json: the field {error.args[0]!r} is missing") from None
-    if unknown := sorted(set(fields) - HF_IGNORED):
-        raise ValueError(
-            f"config.json: the opt family does not know the fields"
-            f" { {field: fields[field] for field in unknown} }; if they change nothing that is"
-            " computed, remove them or add them to opt.HF_IGNORED"
-        )
-    return config
 
 
 def to_hf(config: Config) -> dict[str, Any]:
