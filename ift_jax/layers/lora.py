@@ -44,6 +44,8 @@ class Lora:
         check_size("lora.rank", self.rank)
         if type(self.alpha) not in (int, float) or not 0 < self.alpha < math.inf:
             raise ValueError(f"lora.alpha = {self.alpha!r} must be a positive number")
+        if not isinstance(self.targets, str):
+            raise ValueError(f"lora.targets = {self.targets!r} must be text, such as 'q,v'")
 
     @property
     def scale(self) -> float:
