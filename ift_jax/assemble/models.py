@@ -315,8 +315,8 @@ def _open_base(base: Base, where: Path, mesh: Mesh, param_dtype: str) -> Model:
         return open_model(base.path, mesh, step=step, switches={"param_dtype": param_dtype})
     except ValueError as error:
         raise ValueError(
-            f"{where}: the base of its adapters can't be opened; if it has moved, change"
-            f" base.path: {error}"
+            f"{where}: the base that its adapters belong to can't be opened: {error}. If it has"
+            " moved, write where it is into base.path"
         ) from error
 
 
