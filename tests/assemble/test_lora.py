@@ -213,3 +213,13 @@ def test_a_description_with_other_settings_is_refused(run, mesh, tmp_path):
         where.write_text(json.dumps(description | {"lora": description["lora"] | change}))
         with pytest.raises(ValueError, match=message):
             models.open_model(where.parent, mesh).load()
+
+
+def test_a_steps_flops_leave_out_the_frozen_weights_gradients(config, base, mesh, monkeypatch):
+    monkeypatch.setattr(metrics, "Speed", lambda *, step_flops, peak_flops: step_flops)
+    functions = models.open_model(base, mesh).functions
+    full, adapted = (
+        training._speed(config, each, 8)
+        for each in (functions, functions.adapted(Lora(4, 8.0, "all")))
+    )
+    assert (full, adapted) == tuple(n * 8 * functions.flops(128, 128) for n in (3, 2))
