@@ -27,7 +27,8 @@ def references(Torch):
         tie_word_embeddings=True,
         **sizes,
     )
+    head = {"lm_head.weight": "model.embed_tokens.weight"}
     return {
         "grouped": Torch(transformers.LlamaForCausalLM, grouped),
-        "tied": Torch(transformers.LlamaForCausalLM, tied, absent=("lm_head.weight",)),
+        "tied": Torch(transformers.LlamaForCausalLM, tied, head),
     }
