@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
 
 import jax
@@ -12,9 +13,11 @@ import optax
 import pytest
 
 from ift_jax import lookup
+from ift_jax.assemble.models import abstract_params
 from ift_jax.checkpoints.transfer import export_tensors
 from ift_jax.dims import SHARED
 from ift_jax.layers.functional import Functions
+from ift_jax.sharding import batch_sharding, make_mesh
 from ift_jax.train.loss import loss_sums
 from tests.models.golden import NAMES, check_split, golden, packed, published
 
@@ -170,6 +173,28 @@ def test_gradients_equal_finite_differences_of_the_reference_in_float64(name):
 def test_loss_and_gradients_on_eight_devices_are_those_on_one(family, mesh):
     module = lookup.find("models", family)
     check_split(Functions(module, module.SIZES["tiny"]), mesh)
+
+
+@pytest.mark.parametrize("spec", ["fsdp:8", "fsdp:4,tensor:2", "fsdp:2,tensor:4"])
+@every_family
+def test_the_largest_size_lowers_and_is_split_as_its_mesh_promises(family, spec):
+    """Loss and gradients of the true size; of its bytes, all but 2% are an eighth on each device."""
+    module, mesh = lookup.find("models", family), make_mesh(spec)
+    sizes = [Functions(module, config) for config in module.SIZES.values()]
+    functions = max(sizes, key=lambda functions: functions.parameter_count)
+    params = abstract_params(functions, mesh)
+    held = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in params.values())
+    assert functions.parameter_count / 8 <= held < 1.02 * functions.parameter_count / 8
+    with jax.set_mesh(mesh):
+        batch = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=batch_sharding(mesh)),
+            packed(functions, 8, 256),
+        )
+        run = jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
+        lowered = jax.jit(run).lower(params, batch)
+    loss, gradients = lowered.out_info
+    assert loss.shape == ()
+    assert {k: x.shape for k, x in gradients.items()} == {k: x.shape for k, x in params.items()}
 
 
 @every_family
