@@ -178,7 +178,7 @@ def test_loss_and_gradients_on_eight_devices_are_those_on_one(family, mesh):
 @pytest.mark.parametrize("spec", ["fsdp:8", "fsdp:4,tensor:2", "fsdp:2,tensor:4"])
 @every_family
 def test_the_largest_size_lowers_and_is_split_as_its_mesh_promises(family, spec):
-    """Loss and gradients of the true size; of its bytes, all but 2% are an eighth on each device."""
+    """Loss and gradients of it; of its bytes, all but 2% are an eighth on each device."""
     module, mesh = lookup.find("models", family), make_mesh(spec)
     sizes = [Functions(module, config) for config in module.SIZES.values()]
     functions = max(sizes, key=lambda functions: functions.parameter_count)
