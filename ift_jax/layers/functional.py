@@ -59,6 +59,11 @@ class Functions:
         """Number of parameters."""
         return sum(math.prod(leaf.shape) for leaf in self.abstract.values())
 
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether it reads `enc_*` of a batch; its decoder then begins with `config.start_id`."""
+        return hasattr(self.config, "start_id")
+
     def init(self, key: jax.Array) -> Params:
         """Random parameters; jit it with `out_shardings` to make each where it will live."""
         state = nnx.split(self._make(key), nnx.Param)[1]
@@ -87,9 +92,16 @@ class Functions:
         with self._precision():
             return self._bind(params).extend(batch, cache)
 
-    def flops(self, T: int, loss_tokens: int) -> int:
-        """Floating-point operations of one row's forward pass; training takes three times that."""
-        return self._module.flops(self.config, T, loss_tokens)
+    def flops(self, T: int, loss_tokens: int, E: int = 0) -> int:
+        """Floating-point operations of one row's forward pass; training takes three times that.
+
+        Args:
+            T: tokens of the row.
+            loss_tokens: how many of them are projected onto the vocabulary.
+            E: tokens that the encoder reads, where there is one.
+        """
+        encoded = (E,) if self.encoder_decoder else ()
+        return self._module.flops(self.config, T, loss_tokens, *encoded)
 
     def _make(self, key: jax.Array) -> nnx.Module:
         rngs = nnx.Rngs(params=key)

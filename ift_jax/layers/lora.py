@@ -33,7 +33,7 @@ class Lora:
         rank: Z, between a and b.
         alpha: the adapters' outputs are multiplied by alpha/rank.
         targets: projections, such as 'q,v', or 'all'. A name stands for every projection of the
-            blocks that is called so; 'decoder.q' only for those inside something called 'decoder'.
+            blocks that is called so; 'cross.q' only for those inside something called 'cross'.
     """
 
     rank: int

@@ -210,7 +210,7 @@ def test_plain_text_longer_than_a_row_is_split_and_nothing_lost(tmp_path, monkey
 
 
 def test_rows_too_short_for_a_task(tmp_path, mixture):
-    with pytest.raises(ValueError, match=r"one.json.* fits in 4 tokens .*; raise the row length"):
+    with pytest.raises(ValueError, match=r"one.json.* fits in rows .*; raise the row length"):
         build(mixture, tmp_path / "data", length=3)
 
 

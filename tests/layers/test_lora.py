@@ -82,25 +82,25 @@ def test_projections_are_the_matrices_of_blocks_only():
     assert names == {f"layers.{name}" for name in ("q", "k", "v", "o", "up", "down")}
 
 
-PROJECTIONS = ["encoder.q", "encoder.o", "decoder.q", "decoder.cross_q"]
+PROJECTIONS = ["encoder.q", "encoder.o", "decoder.q", "decoder.cross.q", "decoder.s_q"]
 
 
 @pytest.mark.parametrize(
     ("targets", "chosen"),
     [
         ("all", PROJECTIONS),
-        ("q", ["encoder.q", "decoder.q"]),
-        ("decoder.q, o", ["decoder.q", "encoder.o"]),
-        ("q,encoder.q", ["encoder.q", "decoder.q"]),
+        ("q", ["encoder.q", "decoder.q", "decoder.cross.q"]),
+        ("cross.q, o", ["decoder.cross.q", "encoder.o"]),
+        ("q,encoder.q", ["encoder.q", "decoder.q", "decoder.cross.q"]),
     ],
 )
 def test_a_target_is_every_projection_of_that_name(targets, chosen):
     assert Lora(1, 1, targets).choose(PROJECTIONS, "t5") == chosen
 
 
-@pytest.mark.parametrize("targets", ["q,croos_q", "q,", "ecoder.q", "s_q"])
+@pytest.mark.parametrize("targets", ["q,kq", "q,", "ross.q"])
 def test_an_unknown_target_lists_those_there_are(targets):
-    with pytest.raises(ValueError, match="There are: q, o, cross_q; or 'all'") as refused:
+    with pytest.raises(ValueError, match="There are: q, o, s_q; or 'all'") as refused:
         Lora(1, 1, targets).choose(PROJECTIONS, "t5")
     unknown = targets.rpartition(",")[2]
     assert f"lora.targets = {targets!r}: t5 has no projection {unknown!r}." in str(refused.value)
