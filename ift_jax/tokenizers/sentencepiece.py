@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,29 @@ import numpy as np
 import sentencepiece
 from sentencepiece import sentencepiece_pb2
 
-from ift_jax.tokenizers.interface import check_ids, utf8, write_whole
+from ift_jax.tokenizers.interface import CONFIG_FILE, check_ids, parse_json, utf8, write_whole
 
 FILE = "tokenizer.model"
+T5_FILE = "spiece.model"
+
+_SPACE = "▁"
 
 
 class SentencePiece:
-    """A sentencepiece model (`tokenizer.model`)."""
+    """A sentencepiece model: LLaMA's `tokenizer.model`, or T5's `spiece.model`.
 
-    filename = FILE
+    T5's sentinels, `<extra_id_0>` and so on, have the ids after those of the file. No text is
+    encoded to them, and like other special tokens they are left out in decoding.
+    """
 
-    def __init__(self, data: bytes, where: str = FILE):
-        """Args: data: the file's bytes. where: the file, as messages shall name it.
+    def __init__(self, data: bytes, where: str = FILE, filename: str = FILE, extra_ids: int = 0):
+        """Prepares a tokenizer.
+
+        Args:
+            data: the file's bytes.
+            where: the file, as messages shall name it.
+            filename: what `save` calls it.
+            extra_ids: how many sentinels there are.
 
         Raises:
             ValueError: not a sentencepiece model, or one without an end-of-sentence piece.
@@ -34,8 +46,8 @@ class SentencePiece:
             raise ValueError(
                 f"{where}: {len(data):,} bytes, not a sentencepiece model; fetch it again"
             ) from error
-        self._data = data
-        self.vocab_size = self._model.vocab_size()
+        self._data, self._extra_ids, self.filename = data, extra_ids, filename
+        self.vocab_size = self._model.vocab_size() + extra_ids
         bos, eos = self._model.bos_id(), self._model.eos_id()
         if eos < 0:
             raise ValueError(
@@ -48,7 +60,7 @@ class SentencePiece:
 
     def __reduce__(self) -> Any:
         # Data loading starts fresh processes, which get the tokenizer pickled.
-        return SentencePiece, (self._data,)
+        return SentencePiece, (self._data, self.filename, self.filename, self._extra_ids)
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer.encode`."""
@@ -60,10 +72,11 @@ class SentencePiece:
         raw = np.frombuffer(utf8(text), np.uint8)
         serialized = self._model.encode(text, out_type="serialized_proto")
         pieces = sentencepiece_pb2.SentencePieceText.FromString(serialized).pieces
-        # Of a character's byte pieces only the last one has its text; the others end with it.
+        # Where a character became several pieces, bytes or what NFKC makes of it, only the last
+        # one has its text; the others end with it. The space put before the text ends before it.
         ends, end = [], len(raw)
-        for piece in reversed(pieces):
-            if piece.surface or not self._model.is_byte(piece.id):
+        for k, piece in reversed(list(enumerate(pieces))):
+            if piece.surface or (k == 0 and piece.piece == _SPACE):
                 end = piece.end
             ends.append(end)
         # Sentencepiece counts bytes: a character starts wherever no continuation byte is.
@@ -73,16 +86,39 @@ class SentencePiece:
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""
         check_ids(ids, self.vocab_size, self.filename)
-        return self._model.decode([int(i) for i in ids])
+        in_file = self._model.vocab_size()
+        return self._model.decode([int(i) for i in ids if i < in_file])
 
     def save(self, directory: str | Path) -> None:
         """See `Tokenizer.save`."""
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        write_whole(Path(directory) / self.filename, self._data)
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_whole(directory / self.filename, self._data)
+        if self.filename == T5_FILE:
+            config = {"extra_ids": self._extra_ids}
+            write_whole(directory / CONFIG_FILE, (json.dumps(config) + "\n").encode())
 
     def pieces(self) -> list[str | None]:
-        """The text of each id, as the file has it."""
-        return [self._model.id_to_piece(i) for i in range(self.vocab_size)]
+        """The text of each id, as the file has it; None for sentinels."""
+        in_file = range(self._model.vocab_size())
+        return [self._model.id_to_piece(i) for i in in_file] + [None] * self._extra_ids
+
+
+def load(path: Path) -> SentencePiece:
+    """Reads a sentencepiece model; a spiece.model with the tokenizer_config.json beside it.
+
+    Raises:
+        ValueError: not a sentencepiece model, or `extra_ids` is no count.
+    """
+    data = path.read_bytes()
+    if path.name != T5_FILE:
+        return SentencePiece(data, where=str(path))
+    beside = path.with_name(CONFIG_FILE)
+    config = parse_json(beside.read_bytes(), str(beside)) if beside.is_file() else {}
+    extra_ids = config.get("extra_ids", 0)
+    if type(extra_ids) is not int or extra_ids < 0:
+        raise ValueError(f"{beside}: extra_ids is {extra_ids!r}, expected a count; fetch it again")
+    return SentencePiece(data, where=str(path), filename=T5_FILE, extra_ids=extra_ids)
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: str | Path) -> SentencePiece:
