@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,9 @@ class BPE:
         utf8(text)
         encoding = self._model.encode(text, add_special_tokens=False)
         ends = [end for _, end in encoding.offsets]
-        if self._model.normalizer is None:
-            return encoding.ids, ends
-        # NFC joins a combining mark to its letter, and the offset is then the letter's alone.
-        seen = {i for begin, end in encoding.offsets for i in range(begin, end)}
-        joined = {i for i in range(len(text)) if i not in seen and not text[i].isspace()}
-        for k, end in enumerate(ends):
-            while end in joined:
-                end += 1
-            ends[k] = end
+        normalizer = self._model.normalizer
+        if normalizer is not None and normalizer.normalize_str(text) != text:
+            ends = _after_marks(text, encoding.offsets)
         return encoding.ids, ends
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -104,6 +99,23 @@ class BPE:
         return [self._model.id_to_token(i) for i in range(self.vocab_size)]
 
 
+def _after_marks(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """The ends of tokens of a text that normalisation changed: each after its letter's marks.
+
+    NFC joins marks to their letter and orders the others anew. The library then gives the joined
+    letter the place of the first character alone, and the marks places in the new order.
+    """
+    kept = {i for begin, end in offsets for i in range(begin, end)}
+    ends = []
+    for _, end in offsets:
+        while end < len(text) and (
+            unicodedata.combining(text[end]) or (end not in kept and not text[end].isspace())
+        ):
+            end += 1
+        ends.append(end)
+    return ends
+
+
 def load(path: Path) -> BPE:
     """Reads a tokenizer.json, with the tokenizer_config.json beside it."""
     data = path.read_bytes()
@@ -116,6 +128,7 @@ def byte_level_json(
     merges: Iterable[Sequence[str]],
     added: Iterable[Mapping[str, Any]],
     pre_tokenizer: Mapping[str, Any] = BYTE_LEVEL,
+    bos: str | None = None,
 ) -> bytes:
     """The tokenizer.json of a byte-level BPE.
 
@@ -124,6 +137,7 @@ def byte_level_json(
         merges: pairs of tokens, the first to be merged first.
         added: tokens matched whole, see `added_token`.
         pre_tokenizer: how text is cut before merges.
+        bos: what other readers of the file shall begin a document with.
     """
     description = {
         "version": "1.0",
@@ -132,7 +146,7 @@ def byte_level_json(
         "added_tokens": list(added),
         "normalizer": None,
         "pre_tokenizer": pre_tokenizer,
-        "post_processor": None,
+        "post_processor": None if bos is None else _first(bos, vocab[bos]),
         "decoder": BYTE_LEVEL,
         "model": {"type": "BPE", "vocab": vocab, "merges": list(merges)},
     }
@@ -143,6 +157,21 @@ def added_token(token_id: int, content: str, *, special: bool) -> dict[str, Any]
     """An entry of tokenizer.json's `added_tokens`."""
     as_written = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     return {"id": token_id, "content": content, **as_written, "special": special}
+
+
+def _first(token: str, token_id: int) -> dict[str, Any]:
+    """The post-processing that puts a special token before each text."""
+    special, text, pair = (
+        {"SpecialToken": {"id": token, "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"Sequence": {"id": "B", "type_id": 1}},
+    )
+    return {
+        "type": "TemplateProcessing",
+        "single": [special, text],
+        "pair": [special, text, pair],
+        "special_tokens": {token: {"id": token, "ids": [token_id], "tokens": [token]}},
+    }
 
 
 def specials_beside(path: Path, description: Mapping[str, Any]) -> dict[str, str | None]:

@@ -56,10 +56,11 @@ def rebuild(gguf: GGUF) -> BPE:
         for i in np.flatnonzero(np.isin(types, (CONTROL, USER_DEFINED))).tolist()
     ]
     adds_bos = gguf.metadata.get("tokenizer.ggml.add_bos_token", False)
+    bos = _token(gguf, "tokenizer.ggml.bos_token_id", tokens) if adds_bos else None
     return BPE(
-        byte_level_json(vocab, _merges(gguf, vocab), added, PRE_TOKENIZERS[pre]),
+        byte_level_json(vocab, _merges(gguf, vocab), added, PRE_TOKENIZERS[pre], bos),
         eos=_token(gguf, "tokenizer.ggml.eos_token_id", tokens),
-        bos=_token(gguf, "tokenizer.ggml.bos_token_id", tokens) if adds_bos else None,
+        bos=bos,
         where=str(gguf.path),
     )
 

@@ -42,6 +42,7 @@ def load(path: Path) -> BPE:
             vocab,
             _merges(path.with_name(MERGES_FILE), vocab),
             sorted(added, key=lambda token: token["id"]),
+            bos=specials["bos"],
         ),
         where=str(path),
         **specials,

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sentencepiece
 from sentencepiece import sentencepiece_pb2
 
@@ -69,19 +68,27 @@ class SentencePiece:
 
     def encode_spans(self, text: str) -> tuple[list[int], list[int]]:
         """See `Tokenizer.encode_spans`."""
-        raw = np.frombuffer(utf8(text), np.uint8)
+        utf8(text)
         serialized = self._model.encode(text, out_type="serialized_proto")
         pieces = sentencepiece_pb2.SentencePieceText.FromString(serialized).pieces
-        # Where a character became several pieces, bytes or what NFKC makes of it, only the last
-        # one has its text; the others end with it. The space put before the text ends before it.
-        ends, end = [], len(raw)
-        for k, piece in reversed(list(enumerate(pieces))):
-            if piece.surface or (k == 0 and piece.piece == _SPACE):
-                end = piece.end
-            ends.append(end)
-        # Sentencepiece counts bytes: a character starts wherever no continuation byte is.
-        characters = np.concatenate([[0], np.cumsum((raw & 0xC0) != 0x80)])
-        return [piece.id for piece in pieces], characters[ends[::-1]].tolist() if ends else []
+        # Pieces cut the normalised text, of which each character has the place in `text` where
+        # what it was made of starts; that ends where a later character starts further on.
+        normalized, starts = self._model.normalize(text, with_offsets=True)
+        after = list(starts)
+        for i in reversed(range(len(normalized))):
+            after[i] = starts[i + 1] if starts[i + 1] > starts[i] else after[i + 1]
+        ends, at, missing = [], 0, 0
+        for piece in pieces:
+            if self._model.is_byte(piece.id):
+                missing = (missing or len(normalized[at].encode())) - 1
+                ends.append(after[at])
+                at += missing == 0
+            else:
+                at += len(piece.piece)
+                ends.append(after[at - 1])
+        if pieces and pieces[0].piece == _SPACE:
+            ends[0] = starts[0]  # the space that is put before every text
+        return [piece.id for piece in pieces], ends
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""

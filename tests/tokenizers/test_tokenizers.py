@@ -241,27 +241,17 @@ def test_bos_only_where_the_model_adds_it(tmp_path):
     assert tokenizers.from_gguf(gguf_metadata(add_bos_token=False)).bos_id is None
     with_bos.save(tmp_path)
     assert tokenizers.load(tmp_path).bos_id == 1
-    description = json.loads(with_bos._data)
-    # Hugging Face's own layout: the post-processor adds it, the config has token objects.
-    description["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [
-            {"SpecialToken": {"id": "<|im_start|>", "type_id": 0}},
-            {"Sequence": {"id": "A", "type_id": 0}},
-        ],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {
-            "<|im_start|>": {"id": "<|im_start|>", "ids": [1], "tokens": ["<|im_start|>"]}
-        },
-    }
     config = {"bos_token": {"content": "<|im_start|>"}, "eos_token": {"content": "<|im_end|>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert tokenizers.load(tmp_path).bos_id is None  # GPT-2's kind: named, never added.
-    (tmp_path / "tokenizer.json").write_text(json.dumps(description))
-    assert tokenizers.load(tmp_path).bos_id == 1
+    assert tokenizers.load(tmp_path).bos_id == 1  # The post-processor adds it.
     config["add_bos_token"] = False
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     assert tokenizers.load(tmp_path).bos_id is None
+    description = json.loads(with_bos._data) | {"post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(description))
+    del config["add_bos_token"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert tokenizers.load(tmp_path).bos_id is None  # GPT-2's kind: named, never added.
 
 
 @pytest.mark.parametrize(
