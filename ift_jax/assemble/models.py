@@ -3,7 +3,7 @@
 A *model directory* is what an import and a training run leave behind:
 
     model.json        family, Config, tokenizer file, prompt format
-    tokenizer.model   or tokenizer.json
+    tokenizer.model   or spiece.model or tokenizer.json, and tokenizer_config.json
     checkpoints/      Orbax, one folder a step
 
 Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'.

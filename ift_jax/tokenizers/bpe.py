@@ -7,11 +7,19 @@ import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import tokenizers
 
-from ift_jax.tokenizers.interface import CONFIG_FILE, check_ids, parse_json, utf8, write_whole
+from ift_jax.tokenizers.interface import (
+    CONFIG_FILE,
+    check_ids,
+    parse_json,
+    utf8,
+    write_config,
+    write_whole,
+)
 
 FILE = "tokenizer.json"
 
@@ -29,9 +37,25 @@ class BPE:
 
     filename = FILE
 
-    def __init__(self, data: bytes, eos: str, bos: str | None = None, where: str = FILE):
-        """Args: data: the file's bytes. eos, bos: tokens' text. where: the file, for messages."""
+    def __init__(
+        self,
+        data: bytes,
+        eos: str,
+        bos: str | None = None,
+        where: str = FILE,
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        """Prepares a tokenizer.
+
+        Args:
+            data: the file's bytes.
+            eos, bos: texts of the tokens that end and begin a document.
+            where: the file, as messages shall name it.
+            config: its tokenizer_config.json, which `save` writes again.
+        """
         self._data, self._eos, self._bos = data, eos, bos
+        named = {"eos_token": eos} | ({} if bos is None else {"bos_token": bos})
+        self._config = named | dict(config) | {"add_bos_token": bos is not None}
         description = parse_json(data, where)
         # Post-processing adds special tokens and trims spaces off the offsets; truncation and
         # padding belong to whoever builds rows.
@@ -62,7 +86,7 @@ class BPE:
         return token_id
 
     def __reduce__(self) -> Any:
-        return BPE, (self._data, self._eos, self._bos)
+        return BPE, (self._data, self._eos, self._bos, self.filename, self._config)
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer.encode`."""
@@ -89,10 +113,7 @@ class BPE:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(directory / self.filename, self._data)
-        config = {"eos_token": self._eos, "add_bos_token": self._bos is not None}
-        if self._bos is not None:
-            config["bos_token"] = self._bos
-        write_whole(directory / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        write_config(directory, self._config)
 
     def pieces(self) -> list[str | None]:
         """The text of each id, as the file has it; None where an id has none."""
@@ -119,8 +140,7 @@ def _after_marks(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
 def load(path: Path) -> BPE:
     """Reads a tokenizer.json, with the tokenizer_config.json beside it."""
     data = path.read_bytes()
-    specials = specials_beside(path, parse_json(data, str(path)))
-    return BPE(data, where=str(path), **specials)
+    return BPE(data, where=str(path), **settings_beside(path, parse_json(data, str(path))))
 
 
 def byte_level_json(
@@ -174,8 +194,8 @@ def _first(token: str, token_id: int) -> dict[str, Any]:
     }
 
 
-def specials_beside(path: Path, description: Mapping[str, Any]) -> dict[str, str | None]:
-    """`eos` and `bos` of a tokenizer, from the tokenizer_config.json in its folder.
+def settings_beside(path: Path, description: Mapping[str, Any]) -> dict[str, Any]:
+    """`eos`, `bos` and `config` of a `BPE`, from the tokenizer_config.json in its folder.
 
     A model may name a `bos_token` that its documents never begin with (GPT-2's do not). It counts
     when `add_bos_token` says so or, where that is not said, when the tokenizer itself adds it.
@@ -195,7 +215,7 @@ def specials_beside(path: Path, description: Mapping[str, Any]) -> dict[str, str
     adds_bos = config.get("add_bos_token")
     if adds_bos is None:
         adds_bos = bos is not None and bos in _first_added(description)
-    return {"eos": eos, "bos": bos if adds_bos else None}
+    return {"eos": eos, "bos": bos if adds_bos else None, "config": config}
 
 
 def token_text(value: Any) -> str | None:

@@ -9,10 +9,10 @@ from ift_jax.tokenizers.bpe import (
     BPE,
     added_token,
     byte_level_json,
-    specials_beside,
+    settings_beside,
     token_text,
 )
-from ift_jax.tokenizers.interface import CONFIG_FILE, parse_json
+from ift_jax.tokenizers.interface import parse_json
 
 FILE = "vocab.json"
 MERGES_FILE = "merges.txt"
@@ -32,20 +32,18 @@ def load(path: Path) -> BPE:
     ids = list(vocab.values())
     if not all(type(i) is int and i >= 0 for i in ids) or len(set(ids)) < len(ids):
         raise ValueError(f"{path}: expected an id of its own for each token; fetch it again")
-    specials = specials_beside(path, {})
-    beside = path.with_name(CONFIG_FILE)
-    config = parse_json(beside.read_bytes(), str(beside))
-    named = {token_text(config.get(role)) for role in _ROLES} & vocab.keys()
+    settings = settings_beside(path, {})
+    named = {token_text(settings["config"].get(role)) for role in _ROLES} & vocab.keys()
     added = [added_token(vocab[token], token, special=True) for token in named]
     return BPE(
         byte_level_json(
             vocab,
             _merges(path.with_name(MERGES_FILE), vocab),
             sorted(added, key=lambda token: token["id"]),
-            bos=specials["bos"],
+            bos=settings["bos"],
         ),
         where=str(path),
-        **specials,
+        **settings,
     )
 
 

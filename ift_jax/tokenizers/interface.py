@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +102,12 @@ def write_whole(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Writes a folder's tokenizer_config.json."""
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    write_whole(directory / CONFIG_FILE, f"{text}\n".encode())
 
 
 def parse_json(data: bytes, where: str) -> dict[str, Any]:

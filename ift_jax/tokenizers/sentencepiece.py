@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sentencepiece
 from sentencepiece import sentencepiece_pb2
 
-from ift_jax.tokenizers.interface import CONFIG_FILE, check_ids, parse_json, utf8, write_whole
+from ift_jax.tokenizers.interface import (
+    CONFIG_FILE,
+    check_ids,
+    parse_json,
+    utf8,
+    write_config,
+    write_whole,
+)
 
 FILE = "tokenizer.model"
 T5_FILE = "spiece.model"
 
+_CLASSES = {FILE: "LlamaTokenizer", T5_FILE: "T5Tokenizer"}
 _SPACE = "▁"
 
 
@@ -27,17 +35,24 @@ class SentencePiece:
     encoded to them, and like other special tokens they are left out in decoding.
     """
 
-    def __init__(self, data: bytes, where: str = FILE, filename: str = FILE, extra_ids: int = 0):
+    def __init__(
+        self,
+        data: bytes,
+        where: str = FILE,
+        filename: str = FILE,
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ):
         """Prepares a tokenizer.
 
         Args:
             data: the file's bytes.
             where: the file, as messages shall name it.
             filename: what `save` calls it.
-            extra_ids: how many sentinels there are.
+            config: its tokenizer_config.json, which `save` writes again.
 
         Raises:
-            ValueError: not a sentencepiece model, or one without an end-of-sentence piece.
+            ValueError: not a sentencepiece model, one without an end-of-sentence piece, or
+                `extra_ids` is no count.
         """
         try:
             self._model = sentencepiece.SentencePieceProcessor(model_proto=data)
@@ -45,7 +60,12 @@ class SentencePiece:
             raise ValueError(
                 f"{where}: {len(data):,} bytes, not a sentencepiece model; fetch it again"
             ) from error
-        self._data, self._extra_ids, self.filename = data, extra_ids, filename
+        extra_ids = config.get("extra_ids", 0)
+        if type(extra_ids) is not int or extra_ids < 0:
+            raise ValueError(
+                f"{where}: extra_ids of its {CONFIG_FILE} is {extra_ids!r}, expected a count"
+            )
+        self._data, self.filename = data, filename
         self.vocab_size = self._model.vocab_size() + extra_ids
         bos, eos = self._model.bos_id(), self._model.eos_id()
         if eos < 0:
@@ -53,13 +73,17 @@ class SentencePiece:
                 f"{where}: the model has no end-of-sentence piece (eos_id is {eos});"
                 " train it with an eos_id"
             )
-        self.bos_id = None if bos < 0 else bos
+        adds_bos = bos >= 0 and config.get("add_bos_token") is not False
+        self.bos_id = bos if adds_bos else None
         self.eos_id = eos
+        # Without a class of its name, Hugging Face's reader runs another algorithm.
+        named = {"tokenizer_class": _CLASSES[filename], "legacy": False}
+        self._config = named | dict(config) | {"add_bos_token": adds_bos}
         self.fingerprint = hashlib.sha256(data).hexdigest()
 
     def __reduce__(self) -> Any:
         # Data loading starts fresh processes, which get the tokenizer pickled.
-        return SentencePiece, (self._data, self.filename, self.filename, self._extra_ids)
+        return SentencePiece, (self._data, self.filename, self.filename, self._config)
 
     def encode(self, text: str) -> list[int]:
         """See `Tokenizer.encode`."""
@@ -101,31 +125,21 @@ class SentencePiece:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_whole(directory / self.filename, self._data)
-        if self.filename == T5_FILE:
-            config = {"extra_ids": self._extra_ids}
-            write_whole(directory / CONFIG_FILE, (json.dumps(config) + "\n").encode())
+        write_config(directory, self._config)
 
     def pieces(self) -> list[str | None]:
         """The text of each id, as the file has it; None for sentinels."""
-        in_file = range(self._model.vocab_size())
-        return [self._model.id_to_piece(i) for i in in_file] + [None] * self._extra_ids
+        in_file = self._model.vocab_size()
+        sentinels = self.vocab_size - in_file
+        return [self._model.id_to_piece(i) for i in range(in_file)] + [None] * sentinels
 
 
 def load(path: Path) -> SentencePiece:
-    """Reads a sentencepiece model; a spiece.model with the tokenizer_config.json beside it.
-
-    Raises:
-        ValueError: not a sentencepiece model, or `extra_ids` is no count.
-    """
-    data = path.read_bytes()
-    if path.name != T5_FILE:
-        return SentencePiece(data, where=str(path))
+    """Reads a sentencepiece model, with the tokenizer_config.json beside it if there is one."""
     beside = path.with_name(CONFIG_FILE)
     config = parse_json(beside.read_bytes(), str(beside)) if beside.is_file() else {}
-    extra_ids = config.get("extra_ids", 0)
-    if type(extra_ids) is not int or extra_ids < 0:
-        raise ValueError(f"{beside}: extra_ids is {extra_ids!r}, expected a count; fetch it again")
-    return SentencePiece(data, where=str(path), filename=T5_FILE, extra_ids=extra_ids)
+    filename = T5_FILE if path.name == T5_FILE else FILE
+    return SentencePiece(path.read_bytes(), where=str(path), filename=filename, config=config)
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: str | Path) -> SentencePiece:

@@ -186,6 +186,17 @@ def test_a_copy_is_the_same(loaded, family, tmp_path):
             assert copy.encode_spans(text) == tokenizer.encode_spans(text)
 
 
+@every_family
+def test_the_config_beside_it_is_kept(folders, loaded, family, tmp_path):
+    loaded[family].save(tmp_path)
+    name = "tokenizer_config.json"
+    before, after = (
+        json.loads((folder / name).read_text()) for folder in (folders[family], tmp_path)
+    )
+    assert {key: after[key] for key in before} == before
+    assert after["add_bos_token"] == (loaded[family].bos_id is not None)
+
+
 @pytest.mark.parametrize("family", ["llama", "falcon", "mpt", "t5"])
 def test_the_file_itself_is_kept_byte_for_byte(folders, loaded, family, tmp_path):
     loaded[family].save(tmp_path)
@@ -202,8 +213,19 @@ def test_opts_two_files_become_one_that_adds_bos(loaded, tmp_path):
     raw = hf.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     ids = loaded["opt"].encode("the 1984")
     assert raw.encode("the 1984").ids == [2, *ids]
+
+
+def test_a_bare_sentencepiece_model_names_its_class_for_other_readers(folders, tmp_path):
+    """Without one, Hugging Face's reader leaves out BOS and the space before a text."""
+    file = tmp_path / "tokenizer.model"
+    file.write_bytes((folders["llama"] / file.name).read_bytes())
+    bare = tokenizers.load(file)
+    bare.save(tmp_path)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
-    assert config == {"eos_token": "</s>", "add_bos_token": True, "bos_token": "</s>"}
+    assert config == {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": True}
+    assert bare.bos_id == 1
+    (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": false}')
+    assert tokenizers.load(file).bos_id is None
 
 
 def test_t5s_sentinels_come_from_its_config(folders, tmp_path):
@@ -214,7 +236,7 @@ def test_t5s_sentinels_come_from_its_config(folders, tmp_path):
     assert tokenizers.load(tmp_path).vocab_size == 178
     assert tokenizers.load(tmp_path).pieces()[170:172] == ["界", None]
     config.write_text('{"extra_ids": "7"}')
-    with pytest.raises(ValueError, match=r"tokenizer_config\.json: extra_ids is '7', expected a c"):
+    with pytest.raises(ValueError, match=r"spiece\.model: extra_ids .* is '7', expected a count"):
         tokenizers.load(tmp_path)
 
 
