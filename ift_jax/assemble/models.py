@@ -24,7 +24,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ift_jax import lookup, sharding, tokenizers
-from ift_jax.checkpoints import gguf, safetensors, transfer
+from ift_jax.checkpoints import gguf, pickles, safetensors, transfer
 from ift_jax.checkpoints.store import Store, write_json
 from ift_jax.layers.functional import Functions, Params
 
@@ -116,10 +116,11 @@ def open_published(path: str | Path) -> Published:
     """Opens a folder in Hugging Face's layout, or a GGUF file.
 
     Raises:
-        ValueError: neither; an unknown family; a config that the family refuses.
+        ValueError: neither, or pickles; an unknown family; a config that the family refuses.
     """
     path = Path(path)
     if path.is_file():
+        pickles.refuse(path)
         file = gguf.GGUF(path)
         family = _family(str(file.metadata.get("general.architecture")), path, "from_gguf")
         with _naming(path):
@@ -129,6 +130,7 @@ def open_published(path: str | Path) -> Published:
         )
     description = path / "config.json"
     if not description.is_file():
+        pickles.refuse(path)
         raise ValueError(
             f"{path}: neither a model directory ({MODEL_FILE}), nor a Hugging Face folder"
             " (config.json), nor a GGUF file"
