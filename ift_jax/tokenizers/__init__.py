@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ift_jax.checkpoints.gguf import GGUF, GGUFError
-from ift_jax.tokenizers import bpe, gguf, gpt2, sentencepiece
+from ift_jax.tokenizers import bpe, gguf, gpt2, llama2c, sentencepiece
 from ift_jax.tokenizers.bpe import BPE
 from ift_jax.tokenizers.interface import CONFIG_FILE, Tokenizer, check_fits, check_ids
 from ift_jax.tokenizers.sentencepiece import SentencePiece, train_sentencepiece
@@ -39,6 +39,7 @@ def load(path: str | Path) -> SentencePiece | BPE:
     A folder with a sentencepiece model and a `tokenizer.json` gives the former, from which Hugging
     Face's was converted. A `tokenizer.json`, and GPT-2's `vocab.json` with its `merges.txt`, need
     the `tokenizer_config.json` that Hugging Face puts beside them, for `eos_token` and `bos_token`.
+    A `.bin` file is llama2.c's.
 
     Raises:
         ValueError: no tokenizer there, or a broken one; names the file and the fix.
@@ -56,7 +57,8 @@ def load(path: str | Path) -> SentencePiece | BPE:
         raise ValueError(f"{path}: no such file; give a tokenizer's file or its folder")
     if path.name == gpt2.FILE:
         return gpt2.load(path)
-    return bpe.load(path) if path.suffix == ".json" else sentencepiece.load(path)
+    by_suffix = {".json": bpe.load, ".bin": llama2c.load}
+    return by_suffix.get(path.suffix, sentencepiece.load)(path)
 
 
 def _file_in(folder: Path) -> Path | None:

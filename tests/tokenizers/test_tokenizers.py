@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ift_jax import tokenizers
 from ift_jax.checkpoints.gguf import GGUF, GGUFError
+from tests.tokenizers import published
 
 SENTENCES = [
     "The capital of France is Paris.",
@@ -359,3 +360,10 @@ class TestLlama:
         assert llama.decode(ids) == text
         assert ends == sorted(ends)
         assert ends[-1:] == ([len(text)] if text else [])
+
+    def test_llama2cs_file_of_it_is_the_same(self, llama):
+        file = Path(os.environ["IFT_JAX_DATA"]) / "tokenizers" / "llama" / "tokenizer.bin"
+        rebuilt = tokenizers.load(file)
+        assert rebuilt.pieces() == llama.pieces()
+        for text in [*SENTENCES, *published.TEXTS.values()]:
+            assert rebuilt.encode_spans(text) == llama.encode_spans(text)
