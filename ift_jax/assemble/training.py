@@ -32,7 +32,7 @@ from ift_jax.layers.functional import Functions, Params
 from ift_jax.layers.lora import Lora
 from ift_jax.tasks.mixture import Entry, Mixture
 from ift_jax.train.loop import train as run_loop
-from ift_jax.train.optim import OptimizerConfig, make_optimizer
+from ift_jax.train.optim import Optimizer, OptimizerConfig, make_optimizer
 from ift_jax.train.state import TrainState, abstract_state, place
 from ift_jax.train.step import make_train_step
 
@@ -86,11 +86,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         say(dataset.table(source))
         frozen = base.load() if functions.lora else {}
         if state is None:
-            if functions.lora:
-                make = functools.partial(_new_adapters, functions)
-                state = place(make, optimizer, shardings, jax.random.key(config.seed))
-            else:
-                state = place(lambda params: params, optimizer, shardings, base.load())
+            state = _first_state(base, functions, optimizer, shardings, config.seed)
             trained = dataclasses.replace(
                 base, functions=functions, prompt_format=config.mixture.format
             )
@@ -256,10 +252,18 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
     return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
 
 
-def _new_adapters(functions: Functions, key: jax.Array) -> Params:
-    """Adapters before the first step. Under jit; what nothing reads, the base, is never made."""
-    params = functions.init(key)
-    return {name: params[name] for name in functions.trained}
+def _first_state(
+    base: Model, functions: Functions, optimizer: Optimizer, shardings: TrainState, seed: int
+) -> TrainState:
+    """The state before the first step, of the base's parameters or of new adapters."""
+    if functions.lora is None:
+        return place(lambda params: params, optimizer, shardings, base.load())
+
+    def new_adapters(key: jax.Array) -> Params:
+        params = functions.init(key)  # but for these, nothing reads them: XLA makes no others
+        return {name: params[name] for name in functions.trained}
+
+    return place(new_adapters, optimizer, shardings, jax.random.key(seed))
 
 
 def _named(config: ConfigDict, base: Model, params: Params) -> Base:
