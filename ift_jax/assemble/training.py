@@ -260,7 +260,7 @@ def _first_state(
         return place(lambda params: params, optimizer, shardings, base.load())
 
     def new_adapters(key: jax.Array) -> Params:
-        params = functions.init(key)  # but for these, nothing reads them: XLA makes no others
+        params = functions.init(key)  # the random base goes unread, so XLA never makes it
         return {name: params[name] for name in functions.trained}
 
     return place(new_adapters, optimizer, shardings, jax.random.key(seed))

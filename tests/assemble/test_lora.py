@@ -99,7 +99,7 @@ def test_a_run_opens_merged_on_any_mesh_and_computes_what_was_trained(run, base,
     adapted = frozen.functions.adapted(Lora(4, 8.0, "q,v,down"))
     with models.Store(run / models.CHECKPOINTS) as store:
         adapters = store.restore(6, models.abstract_params(adapted, mesh)).params
-    batch = packed(4, 24, opened.functions.config.V)
+    batch = packed(opened.functions, 4, 24)
     with_adapters = logits(adapted, before | adapters, batch)
     np.testing.assert_allclose(logits(opened.functions, merged, batch), with_adapters, atol=1e-5)
     assert np.abs(with_adapters - logits(frozen.functions, before, batch)).max() > 0.1
