@@ -78,7 +78,7 @@ def test_opt_iml_30b_is_its_papers_table_3():
     config = load("opt_iml_30b")
     assert round(config.steps * config.batch.rows * config.data.length / 1e9) == 2
     schedule = make_schedule(OptimizerConfig(**config.optimizer), config.steps)
-    rates = schedule(jnp.arange(config.steps + 1))
+    rates = jax.device_get(jax.jit(schedule)(jnp.arange(config.steps + 1)))
     assert rates.argmax() == 60 and rates[60] == pytest.approx(5e-5)
     assert rates[2030] == pytest.approx(2.5e-5) and rates[4000] == 0
 
