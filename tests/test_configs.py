@@ -84,15 +84,17 @@ def test_opt_iml_30b_is_its_papers_table_3():
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "count", "dropout", "biases"),
+    ("name", "size", "count", "dropout", "whole"),
     [
         ("llama_i_65b", "llama:65b", 65_285_660_672, 0.05, 0),
         ("flan_palm_62b", "palm:62b", 62_495_662_080, 0.05, 0),
-        # Of q, k, v and the first MLP matrix: none of their axes is split without a tensor axis.
+        # Position biases, which only a tensor axis splits.
+        ("flan_t5_xxl", "t5:xxl", 11_135_332_352, 0.05, 2 * 32 * 64),
+        # Biases of q, k, v and the first MLP matrix, likewise.
         ("opt_iml_30b", "opt:30b", 29_974_540_288, 0.1, 48 * (3 * 7168 + 28672)),
     ],
 )
-def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, biases):
+def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, whole):
     """The true size, its optimizer state and a whole step on eight devices, nothing allocated."""
     config = load(name)
     switches = {name: config.model[name] for name in training.SWITCHES}
@@ -113,7 +115,7 @@ def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, bia
     per_device = sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in state.params.values()
     )
-    assert per_device * 8 == count + 7 * biases, "all else is split over all devices"
+    assert per_device * 8 == count + 7 * whole, "all else is split over all devices"
 
     step = make_train_step(
         functions,
@@ -122,14 +124,17 @@ def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, bia
         noise=Noise,
         shardings=state_shardings(state, shardings),
     )
-    shape = (config.batch.rows, config.data.length)
 
-    def rows(dtype) -> jax.ShapeDtypeStruct:
+    def rows(length: int, dtype=jnp.int32) -> jax.ShapeDtypeStruct:
+        shape = (config.batch.rows, length)
         return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(mesh))
 
-    ids = [rows(jnp.int32) for _ in range(4)]
+    T, E = config.data.length, config.data.encoder_length
+    assert functions.encoder_decoder == (E is not None)
+    encoded = [rows(E)] * 3 if E else []
     with jax.set_mesh(mesh):
-        new, metrics = jax.eval_shape(step, state, Batch(*ids, rows(jnp.float32)))
+        batch = Batch(*[rows(T)] * 4, rows(T, jnp.float32), *encoded)
+        new, metrics = jax.eval_shape(step, state, batch)
     described = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (new, state)]
     assert described[0] == described[1]
     assert metrics["loss"].shape == ()
