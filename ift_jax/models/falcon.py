@@ -128,7 +128,7 @@ def alibi(key_positions_BS: jax.Array, N: int, H: int) -> jax.Array:
     """
 
     def rounded(x: jax.Array) -> jax.Array:
-        # Unlike a cast to bfloat16 and back, XLA may not leave it out.
+        # Of products in bfloat16 XLA may keep the float32 bits; these roundings it keeps.
         return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
 
     slopes_N = rounded(jnp.asarray(alibi_slopes(N), jnp.float32))

@@ -22,8 +22,8 @@ def references(Torch):
     )
     alibi = transformers.FalconConfig(
         num_hidden_layers=2,
-        hidden_size=42,
-        num_attention_heads=7,
+        hidden_size=44,
+        num_attention_heads=11,  # so that some slopes are no powers of two
         multi_query=False,
         parallel_attn=False,
         alibi=True,
