@@ -1,4 +1,8 @@
-"""Falcon: the blocks, heads and positions of the 7B, of the 40B, and of the RW models."""
+"""Falcon: the blocks, heads and positions of the 7B, of the 40B, and of the RW models.
+
+With the default attention, as the models were trained: the eager one of transformers 5.23 adds
+ALiBi twice.
+"""
 
 import transformers
 
