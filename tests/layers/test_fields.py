@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ift_jax.layers.fields import check_fields
+from ift_jax.layers.fields import check_fields, check_switch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,3 +50,10 @@ def test_a_bad_value_is_named(field, value, expected):
         Config(**{field: value})
     assert f"test_fields.Config: {field} = {value!r}" in str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_a_switch_is_itself_or_refused():
+    assert check_switch("x", True) is True
+    assert check_switch("x", False) is False
+    with pytest.raises(ValueError, match="config.json: alibi = 'false' must be True or False"):
+        check_switch("config.json: alibi", "false")
