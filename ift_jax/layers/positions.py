@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+
+from ift_jax.layers.attention import Bias
 
 
 def rope_tables(positions_BT: jax.Array, H: int, theta: float) -> tuple[jax.Array, jax.Array]:
@@ -29,6 +32,28 @@ def rotate(x_BTNH: jax.Array, cos_BTh: jax.Array, sin_BTh: jax.Array) -> jax.Arr
     cos, sin = cos_BTh[:, :, None], sin_BTh[:, :, None]
     rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
     return rotated.astype(x_BTNH.dtype)
+
+
+def alibi_slopes(N: int, bias_max: int = 8) -> np.ndarray:
+    """slopes_N of ALiBi's heads (Press et al. 2021, 2108.12409), float32.
+
+    For a power of two, 2^(-bias_max·n/N) with n = 1 … N; the paper's bias_max is 8. For another N
+    as in the paper's code, and MPT's: of the next power of two's slopes every second, then, from
+    the first, those between.
+    """
+    power = 1 << (N - 1).bit_length()
+    slopes = np.float32(2) ** (-bias_max * np.arange(1, power + 1, dtype=np.float32) / power)
+    return slopes if power == N else np.concatenate([slopes[1::2], slopes[::2]])[:N]
+
+
+def alibi(slopes_N: np.ndarray, key_positions_BS: jax.Array) -> Bias:
+    """ALiBi: -slope times the distance from each key back to the query."""
+
+    def bias(positions_BT: jax.Array) -> jax.Array:
+        distance_BTS = positions_BT[:, :, None] - key_positions_BS[:, None, :]
+        return -slopes_N[:, None, None] * distance_BTS[:, None].astype(jnp.float32)
+
+    return bias
 
 
 class LearnedPositions(nnx.Module):

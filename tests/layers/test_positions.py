@@ -1,12 +1,13 @@
-"""Rotary positions against complex numbers; learned ones against their table."""
+"""Rotary positions against complex numbers; ALiBi against slopes by hand; learned ones, a table."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
-from ift_jax.layers.positions import LearnedPositions, rope_tables, rotate
+from ift_jax.layers.positions import LearnedPositions, alibi, alibi_slopes, rope_tables, rotate
 
 H, THETA = 8, 100.0
 
@@ -49,6 +50,37 @@ def test_position_zero_changes_nothing_and_the_dtype_stays():
     still = rotated(x_BTNH, [[0]])
     assert still.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.float32(still), np.float32(x_BTNH))
+
+
+@pytest.mark.parametrize(
+    ("N", "bias_max", "exponents"),
+    [
+        (8, 8, [1, 2, 3, 4, 5, 6, 7, 8]),  # the paper's example
+        (16, 8, [n / 2 for n in range(1, 17)]),  # and its other one
+        (4, 8, [2, 4, 6, 8]),
+        (4, 16, [4, 8, 12, 16]),
+        (1, 8, [8]),
+        # Of 8 slopes: each second one, then those between.
+        (5, 8, [2, 4, 6, 8, 1]),
+        (6, 8, [2, 4, 6, 8, 1, 3]),
+        (7, 4, [1, 2, 3, 4, 0.5, 1.5, 2.5]),
+        (3, 8, [4, 8, 2]),
+    ],
+)
+def test_alibi_slopes_are_powers_of_two(N, bias_max, exponents):
+    slopes_N = alibi_slopes(N, bias_max)
+    assert slopes_N.dtype == np.float32
+    np.testing.assert_allclose(slopes_N, [2.0**-exponent for exponent in exponents], rtol=1e-6)
+
+
+def test_alibi_is_slope_times_distance_whatever_the_order():
+    """Two rows of three keys, the first written backwards, and queries at two of them."""
+    bias = alibi(np.float32([0.5, 0.25]), jnp.array([[7, 6, 5], [0, 1, 2]]))
+    bias_BNTS = bias(jnp.array([[7, 6], [0, 2]]))
+    assert bias_BNTS.dtype == jnp.float32
+    distance_BTS = np.array([[[0, 1, 2], [-1, 0, 1]], [[0, -1, -2], [2, 1, 0]]])
+    np.testing.assert_array_equal(bias_BNTS[:, 0], -0.5 * distance_BTS)
+    np.testing.assert_array_equal(bias_BNTS[:, 1], -0.25 * distance_BTS)
 
 
 def test_learned_positions_read_their_row_after_the_offset():
