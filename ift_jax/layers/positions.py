@@ -10,17 +10,34 @@ from flax import nnx
 from ift_jax.layers.attention import Bias
 
 
-def rope_tables(positions_BT: jax.Array, H: int, theta: float) -> tuple[jax.Array, jax.Array]:
+def rope_tables(
+    positions_BT: jax.Array, H: int, theta: float, divisors_h: np.ndarray | float = 1.0
+) -> tuple[jax.Array, jax.Array]:
     """Cosines and sines of rotary position embedding (Su et al. 2021, 2104.09864), float32.
 
-    Frequency h of H/2 is theta^(-2h/H) radians a position.
+    Frequency h of H/2 is theta^(-2h/H) / divisors_h radians a position.
 
     Returns:
         (cos_BTh, sin_BTh) with h = H/2.
     """
-    frequencies_h = theta ** (-jnp.arange(0, H, 2, dtype=jnp.float32) / H)
+    frequencies_h = theta ** (-jnp.arange(0, H, 2, dtype=jnp.float32) / H) / divisors_h
     angles_BTh = positions_BT[..., None].astype(jnp.float32) * frequencies_h
     return jnp.cos(angles_BTh), jnp.sin(angles_BTh)
+
+
+def llama3_divisors(
+    H: int, theta: float, factor: float, length: int, low: float, high: float
+) -> np.ndarray:
+    """divisors_h for `rope_tables` that stretch a context as Llama 3.1 does, float32.
+
+    As `apply_scaling` in Meta's code for it: a frequency that turns fewer than `low` times within
+    the `length` first trained on is divided by `factor`, one that turns more than `high` times is
+    kept, and those between go from the one to the other linearly in their turns.
+    """
+    frequencies_h = theta ** (-np.arange(0, H, 2) / H)
+    turns_h = length * frequencies_h / (2 * np.pi)
+    kept_h = np.clip((turns_h - low) / (high - low), 0, 1)
+    return np.float32(1 / (kept_h + (1 - kept_h) / factor))
 
 
 def rotate(x_BTNH: jax.Array, cos_BTh: jax.Array, sin_BTh: jax.Array) -> jax.Array:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ift_jax.layers.positions import LearnedPositions, alibi, alibi_slopes, rope_tables, rotate
+from ift_jax.layers.positions import (
+    LearnedPositions,
+    alibi,
+    alibi_slopes,
+    llama3_divisors,
+    rope_tables,
+    rotate,
+)
 
 H, THETA = 8, 100.0
 
@@ -50,6 +57,38 @@ def test_position_zero_changes_nothing_and_the_dtype_stays():
     still = rotated(x_BTNH, [[0]])
     assert still.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.float32(still), np.float32(x_BTNH))
+
+
+def test_frequencies_divided_are_positions_divided():
+    positions_BT = jnp.array([[0, 1, 5, 40]])
+    tables = rope_tables(4 * positions_BT, H, THETA, 4.0)
+    np.testing.assert_allclose(tables, rope_tables(positions_BT, H, THETA), atol=1e-6)
+
+
+def test_each_frequency_has_a_divisor_of_its_own():
+    positions_BT = jnp.array([[0, 3, 50]])
+    divided = rope_tables(positions_BT, H, THETA, np.float32([1, 2, 1, 5]))
+    for h, divisor in enumerate([1, 2, 1, 5]):
+        whole = rope_tables(positions_BT, H, THETA, float(divisor))
+        np.testing.assert_allclose(divided[0][..., h], whole[0][..., h], atol=1e-6)
+        np.testing.assert_allclose(divided[1][..., h], whole[1][..., h], atol=1e-6)
+
+
+def test_llama3_divisors_are_those_of_metas_wavelengths():
+    """Llama 3.1's own figures: 64 frequencies, three cases of their wavelengths."""
+    low_wavelength, high_wavelength = 8192 / 1, 8192 / 4
+    expected, cases = [], set()
+    for h in range(64):
+        wavelength = 2 * np.pi * 5e5 ** (h / 64)
+        smooth = (8192 / wavelength - 1) / (4 - 1)
+        kept, divided, between = 1, 8, 1 / ((1 - smooth) / 8 + smooth)
+        case = (wavelength > high_wavelength) + (wavelength > low_wavelength)
+        expected.append((kept, between, divided)[case])
+        cases.add(case)
+    assert cases == {0, 1, 2}
+    divisors_h = llama3_divisors(128, 5e5, 8.0, 8192, 1.0, 4.0)
+    assert divisors_h.dtype == np.float32
+    np.testing.assert_allclose(divisors_h, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
