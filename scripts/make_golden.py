@@ -67,24 +67,17 @@ class Torch:
     Args:
         kind: its class.
         config: its configuration.
-        absent: weights that published files lack, being other ones again.
-        extra: fields of published config.json files that the class doesn't write.
+        aliases: weights that published files lack, being others again: name -> which.
     """
 
-    def __init__(
-        self,
-        kind: Any,
-        config: Any,
-        absent: tuple[str, ...] = (),
-        extra: Mapping[str, Any] | None = None,
-    ):
-        self._kind, self._config = kind, config
+    def __init__(self, kind: Any, config: Any, aliases: Mapping[str, str] | None = None):
+        self._kind, self._config, self._aliases = kind, config, dict(aliases or {})
         versions = ((name, importlib.metadata.version(name)) for name in ("transformers", "torch"))
         self.made_with = ", ".join(map(" ".join, versions))
-        self.config = json.loads(config.to_json_string()) | dict(extra or {})
+        self.config = json.loads(config.to_json_string())
         self.encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
         state = kind(config).state_dict()
-        self.shapes = {k: tuple(v.shape) for k, v in state.items() if k not in absent}
+        self.shapes = {k: tuple(v.shape) for k, v in state.items() if k not in self._aliases}
 
     def logits(self, weights, tokens_BT, enc_tokens_BE):
         """See `Reference`."""
@@ -100,8 +93,7 @@ class Torch:
         with torch.no_grad(), float32_is(dtype):
             model = self._kind(self._config).to(torch.from_numpy(np.zeros(0, dtype)).dtype).eval()
             given = {k: torch.from_numpy(np.asarray(v)) for k, v in weights.items()}
-            model.load_state_dict(given, strict=False)
-            model.tie_weights()
+            model.load_state_dict(given | {k: given[v] for k, v in self._aliases.items()})
             return model(**inputs, use_cache=False).logits.numpy()
 
 

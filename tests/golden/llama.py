@@ -47,8 +47,9 @@ def references(Torch):
         },
         **sizes,
     )
+    head = {"lm_head.weight": "model.embed_tokens.weight"}
     return {
         "grouped": Torch(transformers.LlamaForCausalLM, grouped),
         "scaled": Torch(transformers.LlamaForCausalLM, scaled),
-        "tied": Torch(transformers.LlamaForCausalLM, tied, absent=("lm_head.weight",)),
+        "tied": Torch(transformers.LlamaForCausalLM, tied, head),
     }

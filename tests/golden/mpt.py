@@ -53,8 +53,8 @@ def references(Torch):
         max_seq_len=304,
         attn_config={"clip_qkv": 0.7, "qk_ln": True, "alibi_bias_max": 12},
     )
-    absent = ("lm_head.weight",)
+    head = {"lm_head.weight": "transformer.wte.weight"}
     return {
-        "plain": Torch(transformers.MptForCausalLM, plain, absent),
-        "clip_norm": Torch(Published, clip_norm, absent),
+        "plain": Torch(transformers.MptForCausalLM, plain, head),
+        "clip_norm": Torch(Published, clip_norm, head),
     }

@@ -22,8 +22,8 @@ def references(Torch):
         word_embed_proj_dim=28,
         do_layer_norm_before=False,
     )
-    absent = ("lm_head.weight",)
+    aliases = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     return {
-        "pre_norm": Torch(transformers.OPTForCausalLM, pre_norm, absent),
-        "post_norm": Torch(transformers.OPTForCausalLM, post_norm, absent),
+        "pre_norm": Torch(transformers.OPTForCausalLM, pre_norm, aliases),
+        "post_norm": Torch(transformers.OPTForCausalLM, post_norm, aliases),
     }
