@@ -43,6 +43,8 @@ def check_fields(
 ) -> None:
     """Checks a Config's fields one by one; what they must be together is the family's to check.
 
+    Its dropout, which every family has, must be in [0, 1).
+
     Args:
         config: of any family.
         sizes: fields that are positive integers.
@@ -69,6 +71,8 @@ def check_fields(
     for field, known in choices.items():
         if (value := getattr(config, field)) not in known:
             raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")
+    if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:
+        raise ValueError(f"{where('dropout')} = {config.dropout!r} is not in [0, 1)")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from ift_jax.checkpoints.names import alias, fused, tensor
@@ -25,7 +24,7 @@ from ift_jax.layers.dropout import Noise, drop
 from ift_jax.layers.fields import DTYPES, check_fields, check_size, check_switch, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
-from ift_jax.layers.positions import rope_tables, rotate
+from ift_jax.layers.positions import alibi_slopes, rope_tables, rotate
 from ift_jax.sharding import constrain
 
 
@@ -89,8 +88,6 @@ class Config:
                 f"falcon.Config: two_norms = {self.two_norms}, K = {self.K}: where attention and"
                 f" MLP follow each other there are two norms, and K is 1 or N = {self.N}"
             )
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"falcon.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
 
 # fmt: off
@@ -107,17 +104,6 @@ SIZES = {
 # fmt: on
 
 
-def alibi_slopes(N: int) -> np.ndarray:
-    """slopes_N of ALiBi (Press et al. 2022, 2108.12409): 2^(-8n/N), n = 1 … N, a power of two.
-
-    For another N, those of P, the largest power of two below it, then every other one of 2P's.
-    """
-    P = 1 << (N.bit_length() - 1)
-    of_P = 2.0 ** (-8 * np.arange(1, P + 1) / P)
-    of_2P = 2.0 ** (-8 * np.arange(1, 2 * (N - P), 2) / (2 * P))
-    return np.concatenate([of_P, of_2P])
-
-
 def alibi(key_positions_BS: jax.Array, N: int, H: int) -> jax.Array:
     """What ALiBi adds to the scaled scores of keys at these positions: float32 bias_BN1S.
 
@@ -131,7 +117,7 @@ def alibi(key_positions_BS: jax.Array, N: int, H: int) -> jax.Array:
         # Of products in bfloat16 XLA may keep the float32 bits; these roundings it keeps.
         return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
 
-    slopes_N = rounded(jnp.asarray(alibi_slopes(N), jnp.float32))
+    slopes_N = rounded(jnp.asarray(alibi_slopes(N)))
     positions_BS = rounded(key_positions_BS.astype(jnp.float32))
     bias_BNS = rounded(slopes_N[:, None] * positions_BS[:, None])
     return bias_BNS[:, :, None] * H**-0.5

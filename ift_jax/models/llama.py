@@ -82,8 +82,6 @@ class Config:
             check_size("llama.Config: rope_length", self.rope_length)
         if (low := self.rope_low) >= (high := self.rope_high):
             raise ValueError(f"llama.Config: rope_low = {low} must be below rope_high = {high}")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"llama.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
 
 def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Config:

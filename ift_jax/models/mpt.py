@@ -75,8 +75,6 @@ class Config:
             )
         if self.F % self.D:
             raise ValueError(f"mpt.Config: F = {self.F} must be a multiple of D = {self.D}")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"mpt.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
     @property
     def K(self) -> int:

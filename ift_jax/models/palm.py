@@ -77,8 +77,6 @@ class Config:
         )
         if self.H % 2:
             raise ValueError(f"palm.Config: H = {self.H} must be even for rotary positions")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"palm.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
     @property
     def K(self) -> int:

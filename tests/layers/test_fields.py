@@ -15,6 +15,7 @@ class Config:
     theta: Any = 1e4
     tied: Any = False
     remat: Any = "none"
+    dropout: Any = 0.0
 
     def __post_init__(self):
         check_fields(
@@ -42,6 +43,7 @@ def test_good_values_pass():
             for value in (0, -1.0, math.nan, math.inf, "1e4", True, None)
         ),
         *(("tied", value, "must be True or False") for value in (0, 1, "false", None)),
+        *(("dropout", value, "is not in [0, 1)") for value in (-0.1, 1.0, math.nan, "0.1", False)),
         *(("remat", value, r"expected one of ['none', 'full']") for value in ("some", None)),
     ],
 )

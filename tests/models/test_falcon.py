@@ -20,6 +20,7 @@ from ift_jax.checkpoints.transfer import TransferError, export_tensors, import_p
 from ift_jax.dims import Batch
 from ift_jax.layers.dropout import Noise
 from ift_jax.layers.functional import Functions
+from ift_jax.layers.positions import alibi_slopes
 from ift_jax.models import falcon
 from ift_jax.sharding import batch_sharding, make_mesh, param_shardings, table
 from ift_jax.train.optim import OptimizerConfig, make_optimizer
@@ -177,17 +178,10 @@ def test_an_output_projection_of_its_own_is_refused():
         import_params(Arrays(weights), table, functions.config, functions.abstract)
 
 
-def test_slopes_of_heads_are_a_geometric_series_then_what_lies_between():
-    assert falcon.alibi_slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
-    assert falcon.alibi_slopes(1).tolist() == [2.0**-8]
-    of_four = [2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8]
-    assert falcon.alibi_slopes(6).tolist() == [*of_four, 2.0**-1, 2.0**-3]
-
-
 def test_alibi_is_rounded_to_bfloat16_before_it_is_scaled():
     """Each step in NumPy's bfloat16."""
     positions_BS = np.arange(2048, dtype=np.int32)[None]
-    slopes_N = falcon.alibi_slopes(12).astype(np.float32).astype(ml_dtypes.bfloat16)
+    slopes_N = alibi_slopes(12).astype(ml_dtypes.bfloat16)
     expected_NS = slopes_N[:, None] * positions_BS.astype(ml_dtypes.bfloat16)
     bias_BN1S = jax.jit(lambda x: falcon.alibi(x, 12, 16))(positions_BS)
     np.testing.assert_array_equal(bias_BN1S[0, :, 0], expected_NS.astype(np.float32) / 4)
