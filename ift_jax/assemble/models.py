@@ -165,7 +165,7 @@ def open_published(path: str | Path, tokenizer: str | Path | None = None) -> Pub
         raise ValueError(
             f"{description}: a JSON {type(published).__name__}, expected an object; fetch it again"
         )
-    family = _family(str(published.get("model_type")), description)
+    family = _family_of(str(published.get("model_type")), description)
     with _naming(description):
         config = family.from_hf(published)
     source = safetensors.open_model(path)
@@ -343,6 +343,14 @@ def _family(name: str, where: Path, having: str = "Model") -> ModuleType:
         return lookup.find("models", name, having)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _family_of(model_type: str, where: Path) -> ModuleType:
+    """The family of a config.json: the one that lists its model_type, or has it for a name."""
+    for name in lookup.names("models", "HF_MODEL_TYPES"):
+        if model_type in (family := lookup.find("models", name)).HF_MODEL_TYPES:
+            return family
+    return _family(model_type, where)
 
 
 def _place(array: np.ndarray, placement: jax.sharding.Sharding) -> jax.Array:

@@ -152,6 +152,7 @@ class _Task:
             "delimiters": mixtures.DELIMITERS,
             "format": dataclasses.asdict(prompts.find(self.mixture.format)),
             "tokenizer": self.tokenizer.fingerprint,
+            "specials": (self.tokenizer.bos_id, self.tokenizer.eos_id),
             "seed": self.mixture.seed,
             "shots": self.entry.shots,
             "shot_share": self.entry.shot_share,

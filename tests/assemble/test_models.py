@@ -12,11 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from ift_jax import tokenizers
+from ift_jax import lookup, tokenizers
 from ift_jax.assemble import models
 from ift_jax.checkpoints import safetensors
 from ift_jax.checkpoints.safetensors import Arrays
 from ift_jax.checkpoints.store import Store
+from ift_jax.models import llama
 from ift_jax.sharding import make_mesh
 from tests.checkpoints.test_gguf import F32, build, entry, tensor
 from tests.tokenizers.published import FAMILIES
@@ -122,6 +123,22 @@ def test_an_unknown_family_is_refused_by_name(mesh, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "lama"}')
     with pytest.raises(ValueError, match=r"config.json: no module 'lama'.*Did you mean 'llama'"):
         models.open_model(tmp_path, mesh)
+
+
+def test_a_family_is_found_by_any_model_type_that_it_lists(hf, mesh, monkeypatch):
+    monkeypatch.setattr(llama, "HF_MODEL_TYPES", ("llama", "elder"), raising=False)
+    edit(hf / "config.json", model_type="elder")
+    assert refusal(hf, mesh).startswith(f"{hf / 'config.json'}: model_type = 'elder'")
+
+
+def test_a_model_type_is_one_familys():
+    listed = {
+        family: lookup.find("models", family).HF_MODEL_TYPES
+        for family in lookup.names("models", "HF_MODEL_TYPES")
+    }
+    assert all(family in model_types for family, model_types in listed.items())
+    everything = [model_type for model_types in listed.values() for model_type in model_types]
+    assert len(everything) == len(set(everything))
 
 
 def test_a_damaged_description_is_refused(random, mesh, tmp_path):

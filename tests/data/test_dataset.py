@@ -104,13 +104,14 @@ def test_changing_one_task_changes_its_store_alone(tmp_path, mixture):
 
 
 @pytest.mark.parametrize(
-    "change", [{"format": "plain"}, {"seed": 6}, {"length": 64}, {"fingerprint": "other"}]
+    "change",
+    [{"format": "plain"}, {"seed": 6}, {"length": 64}, {"fingerprint": "other"}, {"bos_id": None}],
 )
 def test_what_tokens_depend_on_makes_other_stores(tmp_path, mixture, change):
     build(mixture, tmp_path / "data")
     before = stores(tmp_path / "data")
     format, seed = change.get("format", "flan"), change.get("seed", 5)
-    tokenizer = ToyTokenizer(fingerprint=change.get("fingerprint", "toy"))
+    tokenizer = ToyTokenizer(change.get("bos_id", 1), change.get("fingerprint", "toy"))
     other = Mixture(mixture.entries, format, seed)
     dataset.build(other, tokenizer, change.get("length", 48), tmp_path / "data", 20)
     assert len(stores(tmp_path / "data") - before) == 2

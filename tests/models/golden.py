@@ -40,10 +40,9 @@ class Golden:
 
     def whole(self, T: int | None = None, E: int | None = None) -> Batch:
         """Every row one sequence without padding, cut to T tokens and to E for the encoder."""
-        tokens_BT = self.tokens_BT[:, :T]
-        positions_BT = np.broadcast_to(np.arange(tokens_BT.shape[1]), tokens_BT.shape)
-        encoded = [[(row, 1)] for row in range(len(tokens_BT))]
-        return self.batch(tokens_BT, positions_BT, np.ones_like(tokens_BT), encoded, E)
+        batch = whole(self.tokens_BT[:, :T])
+        encoded = [[(row, 1)] for row in range(len(self.tokens_BT))]
+        return self.batch(batch.tokens_BT, batch.positions_BT, batch.segments_BT, encoded, E)
 
     def batch(
         self,
@@ -110,6 +109,12 @@ def golden(name: str) -> Golden:
         arrays["logits_BTV"],
         arrays.get("enc_tokens_BE"),
     )
+
+
+def whole(tokens_BT: np.ndarray) -> Batch:
+    """Every row one sequence without padding."""
+    positions_BT = np.broadcast_to(np.arange(tokens_BT.shape[1], dtype=np.int32), tokens_BT.shape)
+    return Batch(tokens_BT, positions_BT, np.ones_like(tokens_BT))
 
 
 def packed(functions: Functions, B: int, T: int) -> Batch:

@@ -240,9 +240,10 @@ def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     for _ in range(60):
         params, state, value = step(params, state)
         losses.append(float(value))
-    # Uniform guesses to begin with. The first tokens of sequences are not trained on, so that
-    # every target has a context of its own.
-    assert abs(losses[0] - np.log(functions.config.V)) < 0.5
+    # Uniform guesses to begin with, or logits of variance 1 (PaLM's), which cost half a nat more.
+    # The first tokens of sequences are not trained on, so that every target has a context of its
+    # own.
+    assert abs(losses[0] - np.log(functions.config.V)) < 0.75
     assert losses[-1] < 0.05
 
 
