@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -168,18 +168,19 @@ def test_a_base_that_has_moved_is_found_where_the_file_says(run, base, mesh, tmp
     models.open_model(found, mesh).load()
 
 
-def test_a_bases_checkpoint_is_the_one_trained_on_not_the_newest(config, base, mesh, tmp_path):
-    imported = models.open_model(base, mesh)
-    weights = imported.load()
-    with models.Store(tmp_path / "imported" / models.CHECKPOINTS) as store:
-        store.save(3, weights, wait=True)
-        models.describe(tmp_path / "imported", imported)
-        config.model.init = str(tmp_path / "imported")
-        config.steps, config.optimizer.warmup_ratio = 1, 0.0
-        training.train(config, tmp_path / "run")
-        store.save(5, jax.tree.map(lambda weight: 2 * weight, weights))
-    opened = models.open_model(tmp_path / "run", mesh)
-    assert opened.base.step == 3
+def test_a_bases_checkpoint_is_the_one_trained_on_not_the_newest(run, config, base, mesh, tmp_path):
+    weights = models.open_model(base, mesh).load()
+    folder = tmp_path / "imported"
+    with models.Store(folder / models.CHECKPOINTS) as store:
+        for step, factor in ((3, 1), (5, 2)):
+            store.save(step, {name: factor * weight for name, weight in weights.items()})
+    models.describe(folder, models.open_model(base, mesh))
+    config.model.init = str(folder)
+    beside = training._named(config, models.open_model(folder, mesh, step=3), weights)
+    described = json.loads((run / models.MODEL_FILE).read_text())["base"]
+    assert dataclasses.asdict(beside) == described | {"path": str(folder), "step": 3}
+
+    opened = models.open_model(copy(run, tmp_path / "run", **dataclasses.asdict(beside)), mesh)
     np.testing.assert_array_equal(opened.load()["embed.w"], weights["embed.w"])
 
 
