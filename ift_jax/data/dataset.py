@@ -134,7 +134,7 @@ class _Task:
             "rows_sha256": prepare.content_hash(self.source.rows),
             "templates": [dataclasses.astuple(t) for t in self.source.templates],
             "delimiters": mixtures.DELIMITERS,
-            "format": dataclasses.asdict(prompts.find(self.mixture.format)),
+            "format": repr(prompts.find(self.mixture.format)),
             "tokenizer": self.tokenizer.fingerprint,
             "seed": self.mixture.seed,
             "shots": self.entry.shots,
