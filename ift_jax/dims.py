@@ -29,7 +29,7 @@ KEY = {
     "V": "vocabulary",
     "P": "learned positions",
     "R": "relative-position buckets",
-    "C": "answer choices",
+    "C": "answer choices; tokens that a sample is drawn from",
     "Q": "questions",
     "X": "scored tokens of a question row",
     "A": "accumulation steps",
@@ -58,6 +58,9 @@ class Batch:
             SHARED (-1) for a prefix that several continuations in the row have in common.
         targets_BT: int32 next token of the same example; None where nothing is trained.
         weights_BT: float32, 1 where the target is trained on, else 0; None likewise.
+        enc_tokens_BE, enc_positions_BE, enc_segments_BE: what an encoder reads, as above; None for
+            a decoder-only model. Tokens of a segment see the encoder's states of the same segment,
+            and SHARED ones.
     """
 
     tokens_BT: Any
@@ -65,6 +68,9 @@ class Batch:
     segments_BT: Any
     targets_BT: Any = None
     weights_BT: Any = None
+    enc_tokens_BE: Any = None
+    enc_positions_BE: Any = None
+    enc_segments_BE: Any = None
 
 
 def check(sizes: Mapping[str, int] | object, /, **arrays: Any) -> dict[str, int]:

@@ -50,6 +50,11 @@ class Functions:
         """Number of parameters."""
         return sum(math.prod(leaf.shape) for leaf in self.abstract.values())
 
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether it reads `enc_*` of a batch; its decoder then begins with `config.start_id`."""
+        return hasattr(self.config, "start_id")
+
     def init(self, key: jax.Array) -> Params:
         """Random parameters; jit it with `out_shardings` to make each where it will live."""
         state = nnx.split(self._make(key), nnx.Param)[1]

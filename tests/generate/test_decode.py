@@ -63,7 +63,7 @@ def expected(params):
 
 
 def greedy(decoder, params, prompts, *, eos_id=NEVER, max_new_tokens=NEW):
-    return decoder.greedy(params, prompts, eos_id=eos_id, max_new_tokens=max_new_tokens)
+    return decoder.decode(params, prompts, eos_id=eos_id, max_new_tokens=max_new_tokens)
 
 
 def test_each_token_is_the_argmax_of_a_full_forward(decoder, params, expected):
