@@ -29,6 +29,7 @@ PARAMETER_RULES: dict[str, str | None] = {
     "L": None,
     "P": None,
     "W": None,
+    "R": None,
 }
 """Parameter letter → mesh axis. Fully sharded over width, Megatron-style over heads and MLP."""
 

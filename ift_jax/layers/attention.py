@@ -7,7 +7,7 @@ training rows, right-padded batches, cached decoding, and several continuations 
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,27 @@ def visible(
 ) -> jax.Array:
     """Which keys each query may attend to: bool visible_BTS.
 
-    Same segment or a SHARED key, neither of them PADDING, and the key not after the query.
+    Those of its own example (see `together`) that are not after it.
+    """
+    earlier = key_positions_BS[:, None, :] <= positions_BT[:, :, None]
+    return together(segments_BT, key_segments_BS) & earlier
+
+
+def together(segments_BT: jax.Array, key_segments_BS: jax.Array) -> jax.Array:
+    """Which keys are of each query's own example, before it or after: bool together_BTS.
+
+    Same segment or a SHARED key, neither of them PADDING.
     """
     queries, keys = segments_BT[:, :, None], key_segments_BS[:, None, :]
-    together = (queries == keys) | (keys == SHARED)
-    earlier = key_positions_BS[:, None, :] <= positions_BT[:, :, None]
-    return together & earlier & (keys != PADDING) & (queries != PADDING)
+    same = (queries == keys) | (keys == SHARED)
+    return same & (keys != PADDING) & (queries != PADDING)
+
+
+Bias = Callable[[jax.Array], jax.Array]
+"""What is added to the scores of queries at positions_BT: float32, broadcast to bias_BNTS.
+
+A function, so that no more of it than a block of queries' is ever in memory.
+"""
 
 
 QUERY_BLOCK = 256
@@ -38,11 +53,27 @@ scores stay in the cache."""
 
 
 def attend(
-    q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array, visible_BTS: jax.Array
+    q_BTNH: jax.Array,
+    k_BSKH: jax.Array,
+    v_BSKH: jax.Array,
+    visible_BTS: jax.Array,
+    *,
+    scale: float | None = None,
+    bias: Bias | None = None,
+    positions_BT: jax.Array | None = None,
 ) -> jax.Array:
     """Scaled dot-product attention with N query heads on K key/value heads (GQA; MHA for K = N).
 
     Scores and softmax in float32. A query that sees no key (padding) gets zeros.
+
+    Args:
+        q_BTNH: queries.
+        k_BSKH: keys.
+        v_BSKH: values.
+        visible_BTS: which keys each query may attend to.
+        scale: of the products of queries and keys; None is H^-½.
+        bias: added to the scaled products; needs the queries' `positions_BT`.
+        positions_BT: what `bias` is called with.
 
     Returns:
         x_BTNH in q's dtype.
@@ -50,33 +81,45 @@ def attend(
     sizes = check({}, q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH, visible_BTS=visible_BTS)
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
+    scale = H**-0.5 if scale is None else scale
+
+    def attend_block(block: tuple[jax.Array, jax.Array, jax.Array | None]) -> jax.Array:
+        q_BTKGH, visible_BTS, positions_BT = block
+        bias_BNTS = None if bias is None else bias(positions_BT)
+        return _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, scale, bias_BNTS)
+
+    queries = (q_BTKGH, visible_BTS, None if bias is None else positions_BT)
     # Where queries are split over devices, blocks of them would be gathered one by one.
     if T <= QUERY_BLOCK or T % QUERY_BLOCK or parts("T") > 1:
-        return _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS).reshape(B, T, N, H)
-    blocks = (
-        jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0)
-        for x in (q_BTKGH, visible_BTS)
+        return attend_block(queries).reshape(B, T, N, H)
+    blocks = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0), queries
     )
-
     # Backwards, a block's scores are made again: kept, all blocks' would be N·T·S floats a row.
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def attend_block(block: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return _attend(block[0], k_BSKH, v_BSKH, block[1])
-
-    x = jax.lax.map(attend_block, tuple(blocks))
+    x = jax.lax.map(jax.checkpoint(attend_block, prevent_cse=False), blocks)
     return jnp.moveaxis(x, 0, 1).reshape(B, T, N, H)
 
 
 def _attend(
-    q_BTKGH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array, visible_BTS: jax.Array
+    q_BTKGH: jax.Array,
+    k_BSKH: jax.Array,
+    v_BSKH: jax.Array,
+    visible_BTS: jax.Array,
+    scale: float,
+    bias_BNTS: jax.Array | None,
 ) -> jax.Array:
     """x_BTKGH. On a CPU the scores' memory costs most: they are neither transposed nor divided."""
     mask_B1T1S = visible_BTS[:, None, :, None]
     scores_BKTGS = jnp.einsum(
         "BTKGH,BSKH->BKTGS", q_BTKGH, k_BSKH, preferred_element_type=jnp.float32
     )
+    scores_BKTGS *= scale
+    if bias_BNTS is not None:
+        B, _, T, S = bias_BNTS.shape
+        bias_BKGTS = bias_BNTS.reshape(B, *q_BTKGH.shape[2:4], T, S)
+        scores_BKTGS += jnp.moveaxis(bias_BKGTS, 2, 3)
     # Finite, so that a row without any visible key gives no NaN, forwards or backwards.
-    scores_BKTGS = jnp.where(mask_B1T1S, scores_BKTGS * q_BTKGH.shape[-1] ** -0.5, -1e30)
+    scores_BKTGS = jnp.where(mask_B1T1S, scores_BKTGS, -1e30)
     largest_BKTG1 = jax.lax.stop_gradient(scores_BKTGS.max(axis=-1, keepdims=True))
     weights_BKTGS = jnp.where(mask_B1T1S, jnp.exp(scores_BKTGS - largest_BKTG1), 0)
     total_BKTG1 = weights_BKTGS.sum(axis=-1, keepdims=True)

@@ -79,9 +79,16 @@ class Functions:
         with self._precision():
             return self._bind(params).extend(batch, cache)
 
-    def flops(self, T: int, loss_tokens: int) -> int:
-        """Floating-point operations of one row's forward pass; training takes three times that."""
-        return self._flops(self.config, T, loss_tokens)
+    def flops(self, T: int, loss_tokens: int, E: int = 0) -> int:
+        """Floating-point operations of one row's forward pass; training takes three times that.
+
+        Args:
+            T: tokens of the row.
+            loss_tokens: how many of them are projected onto the vocabulary.
+            E: tokens that the encoder reads, where there is one.
+        """
+        encoded = (E,) if self.encoder_decoder else ()
+        return self._flops(self.config, T, loss_tokens, *encoded)
 
     def _precision(self) -> contextlib.AbstractContextManager[None]:
         """In it a float32 model is traced with float32 products, which gradients inherit.

@@ -24,18 +24,20 @@ class RMSNorm(nnx.Module):
 
 
 class LayerNorm(nnx.Module):
-    """Layer norm (Ba et al. 2016, 1607.06450): centred, scaled and shifted.
+    """Layer norm (Ba et al. 2016, 1607.06450): centred, scaled and, with `bias`, shifted.
 
     As PyTorch's: all of it in float32, cast back once.
     """
 
-    def __init__(self, size: int, *, epsilon: float, param_dtype: jnp.dtype):
+    def __init__(self, size: int, *, epsilon: float, param_dtype: jnp.dtype, bias: bool = True):
+        zeros = jnp.zeros((size,), param_dtype)
         self.scale = nnx.Param(jnp.ones((size,), param_dtype), letters="D")
-        self.bias = nnx.Param(jnp.zeros((size,), param_dtype), letters="D")
+        self.bias = nnx.data(nnx.Param(zeros, letters="D") if bias else None)
         self.epsilon = epsilon
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         x32 = x_BTD.astype(jnp.float32)
         x32 -= jnp.mean(x32, -1, keepdims=True)
         x32 *= jax.lax.rsqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + self.epsilon)
-        return (x32 * self.scale[...] + self.bias[...]).astype(x_BTD.dtype)
+        x32 *= self.scale[...]
+        return (x32 if self.bias is None else x32 + self.bias[...]).astype(x_BTD.dtype)

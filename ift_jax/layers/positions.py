@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 
@@ -58,3 +59,58 @@ class LearnedPositions(nnx.Module):
         """x_BTD of positions, which the host has checked: one past P would read the last row."""
         # Cast after the gather, as in linear.Embedding.
         return self.w[...][positions_BT + self.offset].astype(self.dtype)
+
+
+class RelativePositions(nnx.Module):
+    """A bias for each head and bucket of distances (Raffel et al. 2020, 1910.10683, section 2.1).
+
+    Half of the buckets are exact distances, the others grow logarithmically up to `farthest`;
+    all that is farther is in the last. A bidirectional table has half of its buckets for keys after
+    the query; a causal one puts those into bucket 0.
+    """
+
+    def __init__(
+        self,
+        R: int,
+        N: int,
+        *,
+        farthest: int,
+        bidirectional: bool,
+        rngs: nnx.Rngs,
+        param_dtype: jnp.dtype,
+        scale: float = 0.02,
+    ):
+        self.w = nnx.Param(
+            scale * jax.random.normal(rngs.params(), (R, N), param_dtype), letters="R N"
+        )
+        self.farthest = farthest
+        self.bidirectional = bidirectional
+
+    def __call__(self, positions_BT: jax.Array, key_positions_BS: jax.Array) -> jax.Array:
+        """float32 bias_BNTS of queries and keys at these positions."""
+        distances_BTS = key_positions_BS[:, None, :] - positions_BT[:, :, None]
+        buckets_BTS = self._buckets(distances_BTS)
+        return jnp.moveaxis(self.w[...].astype(jnp.float32)[buckets_BTS], -1, 1)
+
+    def _buckets(self, distances_BTS: jax.Array) -> jax.Array:
+        """The bucket of each distance, key minus query."""
+        R = self.w.shape[0]
+        after_BTS = distances_BTS > 0
+        if self.bidirectional:
+            table = jnp.asarray(log_buckets(R // 2, self.farthest))
+            far_BTS = jnp.minimum(jnp.abs(distances_BTS), self.farthest)
+            return table[far_BTS] + jnp.where(after_BTS, R // 2, 0)
+        table = jnp.asarray(log_buckets(R, self.farthest))
+        return table[jnp.clip(-distances_BTS, 0, self.farthest)]
+
+
+def log_buckets(R: int, farthest: int) -> np.ndarray:
+    """The bucket of each distance 0 … farthest, int32.
+
+    Made on the host: at a bucket's border, devices round a logarithm to either side.
+    """
+    exact = R // 2
+    distances = np.arange(farthest + 1)
+    ratio = np.maximum(distances, 1).astype(np.float32) / np.float32(exact)
+    grown = exact + (np.log(ratio) / np.log(farthest / exact) * (R - exact)).astype(np.int32)
+    return np.where(distances < exact, distances, np.minimum(grown, R - 1)).astype(np.int32)

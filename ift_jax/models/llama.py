@@ -16,7 +16,8 @@ from flax import nnx
 
 from ift_jax.checkpoints.names import alias, derived, tensor
 from ift_jax.dims import Batch
-from ift_jax.layers import attention, stack
+from ift_jax.layers import stack
+from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
 from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
@@ -121,23 +122,26 @@ class Block(nnx.Module):
         self.up = Linear("D F", "D", sizes, rngs=rngs, **dtypes)
         self.down = Linear("F D", "F", sizes, rngs=rngs, scale=residual, **dtypes)
 
-    def qkv(self, x_BTD: jax.Array, rope: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-        """Rotated queries and keys, and values: q_BTNH, k_BTKH, v_BTKH."""
-        y_BTD = self.attention_norm(x_BTD)
-        return rotate(self.q(y_BTD), *rope), rotate(self.k(y_BTD), *rope), self.v(y_BTD)
-
-    def finish(self, x_BTD: jax.Array, a_BTNH: jax.Array, noise: Noise | None) -> jax.Array:
-        """The block's output, given what its attention heads read."""
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        rope: tuple[jax.Array, jax.Array],
+        attend: Attend,
+        noise: Noise | None,
+    ) -> tuple[jax.Array, Any]:
         rate = self.config.dropout
+        y_BTD = self.attention_norm(x_BTD)
+        q_BTNH, k_BTKH = rotate(self.q(y_BTD), *rope), rotate(self.k(y_BTD), *rope)
+        a_BTNH, kept = attend(q_BTNH, k_BTKH, self.v(y_BTD))
         x_BTD += drop(self.o(a_BTNH), rate, noise, 0)
         y_BTD = self.mlp_norm(x_BTD)
         h_BTF = constrain(jax.nn.silu(self.gate(y_BTD)) * self.up(y_BTD), "B T F")
         x_BTD += drop(self.down(h_BTF), rate, noise, 1)
-        return constrain(x_BTD, "B T D")
+        return constrain(x_BTD, "B T D"), kept
 
 
-class Model(nnx.Module):
-    """A decoder-only LLaMA; answers `hidden`, `unembed`, `init_cache` and `extend`."""
+class Model(Decoder):
+    """A LLaMA."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
@@ -150,64 +154,23 @@ class Model(nnx.Module):
         if not c.tied:
             self.head = Linear("D V", "D", sizes, rngs=rngs, **dtypes)
 
-    def hidden(self, batch: Batch, noise: Noise | None = None) -> jax.Array:
-        """Final hidden states x_BTD."""
-        c = self.config
-        rope = rope_tables(batch.positions_BT, c.H, c.rope_theta)
-        visible_BTS = attention.visible(
-            batch.positions_BT, batch.segments_BT, batch.positions_BT, batch.segments_BT
-        )
+    def embedded(self, batch: Batch) -> jax.Array:
+        """See `Decoder.embedded`."""
+        return self.embed(batch.tokens_BT)
 
-        def apply(block: Block, x_BTD: jax.Array, layer: jax.Array, _: None):
-            q_BTNH, k_BTKH, v_BTKH = block.qkv(x_BTD, rope)
-            a_BTNH = attention.attend(q_BTNH, k_BTKH, v_BTKH, visible_BTS)
-            return block.finish(x_BTD, a_BTNH, noise and noise.at(layer)), None
+    def shared(self, positions_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Rotary tables."""
+        return rope_tables(positions_BT, self.config.H, self.config.rope_theta)
 
-        # Layers are 0 … L-1; the embedding's dropout takes the number after them.
-        x_BTD = drop(self.embed(batch.tokens_BT), c.dropout, noise, c.L)
-        x_BTD, _ = stack.run(
-            self.layers, apply, constrain(x_BTD, "B T D"), L=c.L, remat=c.remat, scan=c.scan
-        )
+    def final(self, x_BTD: jax.Array) -> jax.Array:
+        """See `Decoder.final`."""
         return self.norm(x_BTD)
 
     def unembed(self, x: jax.Array, vocab_ids: jax.Array | None = None) -> jax.Array:
-        """float32 logits_..V of hidden states x_..D, of the whole vocabulary or of some ids."""
+        """See `Decoder.unembed`."""
         c = self.config
         w_VD = self.embed.w[...] if c.tied else self.head.w[...].T
         return logits(x, w_VD, vocab_ids, jnp.dtype(c.dtype))
-
-    def init_cache(self, batch: Batch, S: int) -> attention.Cache:
-        """An empty cache with S slots for the rows of a batch."""
-        c = self.config
-        B = batch.tokens_BT.shape[0]
-        return attention.Cache.empty(L=c.L, B=B, S=S, K=c.K, H=c.H, dtype=jnp.dtype(c.dtype))
-
-    def extend(self, batch: Batch, cache: attention.Cache) -> tuple[jax.Array, attention.Cache]:
-        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache."""
-        c = self.config
-        rope = rope_tables(batch.positions_BT, c.H, c.rope_theta)
-        cache = cache.note(batch)
-        visible_BTS = attention.visible(
-            batch.positions_BT, batch.segments_BT, cache.positions_BS, cache.segments_BS
-        )
-
-        def apply(block: Block, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, jax.Array]):
-            q_BTNH, k_BTKH, v_BTKH = block.qkv(x_BTD, rope)
-            k_BSKH = attention.write(mine[0], k_BTKH, cache.end)
-            v_BSKH = attention.write(mine[1], v_BTKH, cache.end)
-            a_BTNH = attention.attend(q_BTNH, k_BSKH, v_BSKH, visible_BTS)
-            return block.finish(x_BTD, a_BTNH, None), (k_BSKH, v_BSKH)
-
-        x_BTD, (k_LBSKH, v_LBSKH) = stack.run(
-            self.layers,
-            apply,
-            self.embed(batch.tokens_BT),
-            L=c.L,
-            per_layer=(cache.k_LBSKH, cache.v_LBSKH),
-            scan=c.scan,
-        )
-        T = batch.tokens_BT.shape[1]
-        return self.norm(x_BTD), cache.advance(k_LBSKH, v_LBSKH, T)
 
 
 def flops(config: Config, T: int, loss_tokens: int) -> int:

@@ -16,7 +16,8 @@ from flax import nnx
 
 from ift_jax.checkpoints.names import alias, tensor
 from ift_jax.dims import Batch
-from ift_jax.layers import attention, stack
+from ift_jax.layers import stack
+from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
 from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
@@ -77,6 +78,11 @@ class Config:
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise ValueError(f"opt.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
+    @property
+    def K(self) -> int:
+        """Key/value heads: one a query head."""
+        return self.N
+
 
 def _opt(L: int, D: int, N: int, *, W: int = 0, **switches: Any) -> Config:
     return Config(L=L, D=D, N=N, H=D // N, F=4 * D, V=50272, W=W or D, **switches)
@@ -122,14 +128,12 @@ class Block(nnx.Module):
         self.up = Linear("D F", "D", sizes, **linear)
         self.down = Linear("F D", "F", sizes, scale=residual, **linear)
 
-    def qkv(self, x_BTD: jax.Array) -> tuple[jax.Array, ...]:
-        """Queries, keys and values: q_BTNH, k_BTNH, v_BTNH."""
-        y_BTD = self.attention_norm(x_BTD) if self.config.pre_norm else x_BTD
-        return self.q(y_BTD), self.k(y_BTD), self.v(y_BTD)
-
-    def finish(self, x_BTD: jax.Array, a_BTNH: jax.Array, noise: Noise | None) -> jax.Array:
-        """The block's output, given what its attention heads read."""
+    def __call__(
+        self, x_BTD: jax.Array, _: None, attend: Attend, noise: Noise | None
+    ) -> tuple[jax.Array, Any]:
         c = self.config
+        y_BTD = self.attention_norm(x_BTD) if c.pre_norm else x_BTD
+        a_BTNH, kept = attend(self.q(y_BTD), self.k(y_BTD), self.v(y_BTD))
         x_BTD += drop(self.o(a_BTNH), c.dropout, noise, 0)
         if not c.pre_norm:
             x_BTD = self.attention_norm(x_BTD)
@@ -138,11 +142,11 @@ class Block(nnx.Module):
         x_BTD += drop(self.down(h_BTF), c.dropout, noise, 1)
         if not c.pre_norm:
             x_BTD = self.mlp_norm(x_BTD)
-        return constrain(x_BTD, "B T D")
+        return constrain(x_BTD, "B T D"), kept
 
 
-class Model(nnx.Module):
-    """A decoder-only OPT; answers `hidden`, `unembed`, `init_cache` and `extend`."""
+class Model(Decoder):
+    """An OPT."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
@@ -160,67 +164,21 @@ class Model(nnx.Module):
         if c.pre_norm:
             self.norm = LayerNorm(c.D, epsilon=NORM_EPS, param_dtype=dtypes["param_dtype"])
 
-    def hidden(self, batch: Batch, noise: Noise | None = None) -> jax.Array:
-        """Final hidden states x_BTD."""
-        c = self.config
-        visible_BTS = attention.visible(
-            batch.positions_BT, batch.segments_BT, batch.positions_BT, batch.segments_BT
-        )
-
-        def apply(block: Block, x_BTD: jax.Array, layer: jax.Array, _: None):
-            a_BTNH = attention.attend(*block.qkv(x_BTD), visible_BTS)
-            return block.finish(x_BTD, a_BTNH, noise and noise.at(layer)), None
-
-        # Layers are 0 … L-1; the embedding's dropout takes the number after them.
-        x_BTD = drop(self._embedded(batch), c.dropout, noise, c.L)
-        x_BTD, _ = stack.run(
-            self.layers, apply, constrain(x_BTD, "B T D"), L=c.L, remat=c.remat, scan=c.scan
-        )
-        return self.norm(x_BTD) if c.pre_norm else x_BTD
-
-    def unembed(self, x: jax.Array, vocab_ids: jax.Array | None = None) -> jax.Array:
-        """float32 logits_..V of hidden states x_..D, of the whole vocabulary or of some ids."""
-        c = self.config
-        x = x if c.W == c.D else self.project_out(x)
-        return logits(x, self.embed.w[...], vocab_ids, jnp.dtype(c.dtype))
-
-    def init_cache(self, batch: Batch, S: int) -> attention.Cache:
-        """An empty cache with S slots for the rows of a batch."""
-        c = self.config
-        B = batch.tokens_BT.shape[0]
-        return attention.Cache.empty(L=c.L, B=B, S=S, K=c.N, H=c.H, dtype=jnp.dtype(c.dtype))
-
-    def extend(self, batch: Batch, cache: attention.Cache) -> tuple[jax.Array, attention.Cache]:
-        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache."""
-        c = self.config
-        cache = cache.note(batch)
-        visible_BTS = attention.visible(
-            batch.positions_BT, batch.segments_BT, cache.positions_BS, cache.segments_BS
-        )
-
-        def apply(block: Block, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, jax.Array]):
-            q_BTNH, k_BTNH, v_BTNH = block.qkv(x_BTD)
-            k_BSNH = attention.write(mine[0], k_BTNH, cache.end)
-            v_BSNH = attention.write(mine[1], v_BTNH, cache.end)
-            a_BTNH = attention.attend(q_BTNH, k_BSNH, v_BSNH, visible_BTS)
-            return block.finish(x_BTD, a_BTNH, None), (k_BSNH, v_BSNH)
-
-        x_BTD, (k_LBSNH, v_LBSNH) = stack.run(
-            self.layers,
-            apply,
-            self._embedded(batch),
-            L=c.L,
-            per_layer=(cache.k_LBSKH, cache.v_LBSKH),
-            scan=c.scan,
-        )
-        x_BTD = self.norm(x_BTD) if c.pre_norm else x_BTD
-        return x_BTD, cache.advance(k_LBSNH, v_LBSNH, batch.tokens_BT.shape[1])
-
-    def _embedded(self, batch: Batch) -> jax.Array:
-        """x_BTD of the batch's tokens at their positions."""
+    def embedded(self, batch: Batch) -> jax.Array:
+        """See `Decoder.embedded`."""
         x = self.embed(batch.tokens_BT)
         x_BTD = x if self.config.W == self.config.D else self.project_in(x)
         return x_BTD + self.positions(batch.positions_BT)
+
+    def final(self, x_BTD: jax.Array) -> jax.Array:
+        """See `Decoder.final`."""
+        return self.norm(x_BTD) if self.config.pre_norm else x_BTD
+
+    def unembed(self, x: jax.Array, vocab_ids: jax.Array | None = None) -> jax.Array:
+        """See `Decoder.unembed`."""
+        c = self.config
+        x = x if c.W == c.D else self.project_out(x)
+        return logits(x, self.embed.w[...], vocab_ids, jnp.dtype(c.dtype))
 
 
 def _table_letters(config: Config) -> str:

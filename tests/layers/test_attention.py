@@ -9,7 +9,7 @@ import pytest
 
 from ift_jax.dims import PADDING, SHARED, Batch
 from ift_jax.layers import attention
-from ift_jax.layers.attention import Cache, attend, visible, write
+from ift_jax.layers.attention import Cache, attend, together, visible, write
 from ift_jax.sharding import make_mesh
 
 # A prefix that two examples share, the examples, and padding; what each sees, by hand.
@@ -28,15 +28,18 @@ SEEN = np.array(
 )
 
 
-def reference(q_BTNH, k_BSKH, v_BSKH, visible_BTS):
+def reference(q_BTNH, k_BSKH, v_BSKH, visible_BTS, scale=None, bias_BNTS=None):
     """Softmax attention one head, one query at a time; query head n reads key head n // G."""
-    B, T, N, _ = q_BTNH.shape
+    B, T, N, H = q_BTNH.shape
+    scale = 1 / np.sqrt(H) if scale is None else scale
     group = N // k_BSKH.shape[2]
     x_BTNH = np.zeros(q_BTNH.shape)
     for b, t, n in np.ndindex(B, T, N):
         seen_S = visible_BTS[b, t]
         if seen_S.any():
-            scores = k_BSKH[b, seen_S, n // group] @ q_BTNH[b, t, n] / np.sqrt(q_BTNH.shape[-1])
+            scores = k_BSKH[b, seen_S, n // group] @ q_BTNH[b, t, n] * scale
+            if bias_BNTS is not None:
+                scores = scores + bias_BNTS[b, n, t, seen_S]
             weights = np.exp(scores - scores.max())
             x_BTNH[b, t, n] = weights / weights.sum() @ v_BSKH[b, seen_S, n // group]
     return x_BTNH
@@ -50,6 +53,13 @@ def random_qkv(*, B=1, T=6, S=6, N=6, K=2, H=4):
 def test_a_row_with_a_shared_prefix_two_examples_and_padding():
     seen = visible(POSITIONS, SEGMENTS, POSITIONS, SEGMENTS)
     np.testing.assert_array_equal(seen[0], SEEN)
+
+
+def test_together_are_keys_before_and_after_of_the_same_example():
+    seen = together(SEGMENTS, SEGMENTS)[0]
+    expected = SEEN.copy()
+    expected[0, 1] = expected[2, 3] = True
+    np.testing.assert_array_equal(seen, expected)
 
 
 def test_order_is_that_of_positions():
@@ -107,6 +117,26 @@ def test_blocks_of_queries_equal_a_loop(blocks_of_four, T, S, N, K):
     seen = packed(T=T, S=S)
     x_BTNH = attend(*map(jnp.float32, arrays), seen)
     np.testing.assert_allclose(x_BTNH, reference(*arrays, np.asarray(seen)), atol=1e-5)
+
+
+@pytest.mark.parametrize("T", [7, 8])  # whole, and in blocks
+@pytest.mark.parametrize(("N", "K"), [(6, 2), (4, 1)])
+def test_scores_are_scaled_and_then_biased_by_head_query_and_key(blocks_of_four, T, N, K):
+    S = 14
+    arrays = random_qkv(B=2, T=T, S=S, N=N, K=K)
+    seen = packed(T=T, S=S)
+    table_NPS = np.random.default_rng(1).normal(size=(N, 100, S))
+    positions_BT = np.random.default_rng(2).integers(0, 100, (2, T))
+    bias_BNTS = np.moveaxis(table_NPS[:, positions_BT], 0, 1)
+    x_BTNH = attend(
+        *map(jnp.float32, arrays),
+        seen,
+        scale=0.3,
+        bias=lambda at_BT: jnp.moveaxis(jnp.float32(table_NPS)[:, at_BT], 0, 1),
+        positions_BT=jnp.asarray(positions_BT),
+    )
+    expected = reference(*arrays, np.asarray(seen), 0.3, bias_BNTS)
+    np.testing.assert_allclose(x_BTNH, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("T", "S"), [(12, 12), (8, 14)])

@@ -1,12 +1,13 @@
-"""Rotary positions against complex numbers; learned ones against their table."""
+"""Rotary positions against complex numbers; learned and relative ones against their tables."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
-from ift_jax.layers.positions import LearnedPositions, rope_tables, rotate
+from ift_jax.layers.positions import LearnedPositions, RelativePositions, rope_tables, rotate
 
 H, THETA = 8, 100.0
 
@@ -59,3 +60,31 @@ def test_learned_positions_read_their_row_after_the_offset():
     assert (layer.w.letters, layer.w[...].shape) == ("P D", (7, 3))
     expected = np.asarray(layer.w[...].astype(jnp.bfloat16))[[[2, 3, 2, 3, 6]]]
     np.testing.assert_array_equal(np.asarray(layer(positions_BT)), expected)
+
+
+# fmt: off
+FIRST_OF_BUCKET = {
+    True: {0: 0, 1: 17, 2: 18, 3: 19, 4: 20, 5: 21, 6: 22, 7: 23, 8: 24, 12: 25, 16: 26, 23: 27,
+           32: 28, 46: 29, 64: 30, 91: 31},
+    False: {0: 0, 19: 17, 21: 18, 24: 19, 27: 20, 31: 21, 35: 22, 40: 23, 46: 24, 52: 25, 59: 26,
+            67: 27, 77: 28, 87: 29, 99: 30, 113: 31} | {n: n for n in range(17)},
+}
+# fmt: on
+"""Distance -> bucket, where a bucket begins: transformers' T5 with 32 buckets up to 128."""
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_relative_positions_read_the_references_bucket_of_each_distance(bidirectional):
+    table = RelativePositions(
+        32, 3, farthest=128, bidirectional=bidirectional, rngs=nnx.Rngs(0), param_dtype=jnp.float32
+    )
+    queries, keys = np.array([[300]]), np.arange(600)[None]
+    bias_NS = table(jnp.asarray(queries), jnp.asarray(keys))[0, :, 0]
+    firsts = FIRST_OF_BUCKET[bidirectional]
+    for distance in range(300):
+        bucket = firsts[max(first for first in firsts if first <= distance)]
+        # Keys after the query are in the upper half; those before it in the lower, or all of it.
+        before = bucket % 16 if bidirectional else bucket
+        after = bucket if bidirectional else 0
+        np.testing.assert_array_equal(bias_NS[:, 300 - distance], table.w[before])
+        np.testing.assert_array_equal(bias_NS[:, 300 + distance], table.w[after])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 
@@ -12,12 +13,74 @@ import numpy as np
 from ift_jax import lookup
 from ift_jax.checkpoints.safetensors import Arrays
 from ift_jax.checkpoints.transfer import import_params
-from ift_jax.dims import Batch
+from ift_jax.dims import PADDING, Batch
 from ift_jax.layers.functional import Functions
+from ift_jax.sharding import batch_shardings, make_mesh, param_shardings
+from ift_jax.train.loss import loss_sums
 
 FOLDER = pathlib.Path(__file__).parent.parent / "golden"
-NAMES = ("llama_grouped", "llama_tied", "opt_pre_norm", "opt_post_norm")
+NAMES = tuple(sorted(file.stem for file in FOLDER.glob("*.npz")))
 """FAMILY_VARIANT."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """A model at random weights, and the reference's logits at the kept positions.
+
+    Attributes:
+        enc_tokens_BE: what an encoder reads beside tokens_BT; None for a decoder-only family.
+    """
+
+    functions: Functions
+    params: dict[str, jax.Array]
+    tokens_BT: np.ndarray
+    kept: np.ndarray
+    logits_BTV: np.ndarray
+    enc_tokens_BE: np.ndarray | None
+
+    def whole(self, T: int | None = None, E: int | None = None) -> Batch:
+        """Every row one sequence without padding, cut to T tokens and to E for the encoder."""
+        tokens_BT = self.tokens_BT[:, :T]
+        positions_BT = np.broadcast_to(np.arange(tokens_BT.shape[1]), tokens_BT.shape)
+        encoded = [[(row, 1)] for row in range(len(tokens_BT))]
+        return self.batch(tokens_BT, positions_BT, np.ones_like(tokens_BT), encoded, E)
+
+    def batch(
+        self,
+        tokens_BT: np.ndarray,
+        positions_BT: np.ndarray,
+        segments_BT: np.ndarray,
+        encoded: list[list[tuple[int, int]]],
+        E: int | None = None,
+        padding: int = 0,
+    ) -> Batch:
+        """A batch of these arrays.
+
+        Args:
+            tokens_BT, positions_BT, segments_BT: of the batch.
+            encoded: of each row, the rows of enc_tokens_BE that its encoder reads, with segments.
+            E: how much of each is read.
+            padding: slots after them.
+        """
+        batch = Batch(*(np.asarray(x, np.int32) for x in (tokens_BT, positions_BT, segments_BT)))
+        if self.enc_tokens_BE is None:
+            return batch
+        rows = []
+        for row in encoded:
+            cut = [self.enc_tokens_BE[number, :E] for number, _ in row]
+            segments = [np.full(len(x), segment) for x, (_, segment) in zip(cut, row, strict=True)]
+            arrays = (cut, [np.arange(len(x)) for x in cut], segments)
+            rows.append([np.pad(np.concatenate(x), (0, padding)) for x in arrays])
+        tokens_BE, positions_BE, segments_BE = np.asarray(rows, np.int32).transpose(1, 0, 2)
+        return dataclasses.replace(
+            batch,
+            enc_tokens_BE=tokens_BE,
+            enc_positions_BE=positions_BE,
+            enc_segments_BE=segments_BE,
+        )
+
+    def logits(self, batch: Batch) -> np.ndarray:
+        return logits(self.functions, self.params, batch)
 
 
 def published(name: str):
@@ -32,44 +95,76 @@ def published(name: str):
     return json.loads(str(arrays.pop("config"))), weights, arrays
 
 
-def golden(name: str):
-    """(functions, params, tokens_BT, kept positions, reference logits) of a golden file."""
+def golden(name: str) -> Golden:
+    """A golden file, its weights imported."""
     description, weights, arrays = published(name)
     family = lookup.find("models", name.partition("_")[0])
     functions = Functions(family, family.from_hf(description))
     config = functions.config
     params = import_params(Arrays(weights), family.hf_table(config), config, functions.abstract)
-    params = {name: jnp.asarray(value) for name, value in params.items()}
-    return functions, params, arrays["tokens_BT"], arrays["kept"], arrays["logits_BTV"]
+    return Golden(
+        functions,
+        {name: jnp.asarray(value) for name, value in params.items()},
+        arrays["tokens_BT"],
+        arrays["kept"],
+        arrays["logits_BTV"],
+        arrays.get("enc_tokens_BE"),
+    )
 
 
-def whole(tokens_BT: np.ndarray) -> Batch:
-    """Every row one sequence without padding."""
-    shape = tokens_BT.shape
-    positions_BT = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape)
-    return Batch(jnp.asarray(tokens_BT), positions_BT, np.ones(shape, np.int32))
+def packed(functions: Functions, B: int, T: int) -> Batch:
+    """Rows of random tokens packed from 2 + row % 3 sequences and padding, all followed trained.
 
-
-def packed(B: int, T: int, V: int) -> Batch:
-    """Rows of random tokens packed from 2 + row % 3 sequences and padding, all followed trained."""
+    An encoder reads other tokens, packed likewise but for their lengths.
+    """
     rng = np.random.default_rng(0)
-    positions_BT, segments_BT = np.zeros((2, B, T), np.int32)
-    for row in range(B):
-        ends = np.sort(rng.choice(np.arange(3, T), 2 + row % 3, replace=False))
-        for segment, (start, end) in enumerate(zip([0, *ends], ends, strict=False), start=1):
-            positions_BT[row, start:end] = np.arange(end - start)
-            segments_BT[row, start:end] = segment
-    tokens_BT = np.where(segments_BT > 0, rng.integers(1, V, (B, T)), 0).astype(np.int32)
+    tokens_BT, positions_BT, segments_BT = _packed(rng, B, T, functions.config.V)
     trained_BT = (segments_BT > 0) & (segments_BT == np.roll(segments_BT, -1, axis=1))
     trained_BT[:, -1] = False
+    enc = _packed(rng, B, T, functions.config.V) if functions.encoder_decoder else (None,) * 3
     return Batch(
         tokens_BT,
         positions_BT,
         segments_BT,
         np.where(trained_BT, np.roll(tokens_BT, -1, axis=1), 0).astype(np.int32),
         trained_BT.astype(np.float32),
+        *enc,
     )
+
+
+def _packed(rng: np.random.Generator, B: int, T: int, V: int) -> list[np.ndarray]:
+    positions_BT, segments_BT = np.zeros((2, B, T), np.int32)
+    for row in range(B):
+        ends = np.sort(rng.choice(np.arange(3, T), 2 + row % 3, replace=False))
+        for segment, (start, end) in enumerate(zip([0, *ends], ends, strict=False), start=1):
+            positions_BT[row, start:end] = np.arange(end - start)
+            segments_BT[row, start:end] = segment
+    tokens_BT = np.where(segments_BT != PADDING, rng.integers(1, V, (B, T)), 0)
+    return [tokens_BT.astype(np.int32), positions_BT, segments_BT]
 
 
 def logits(functions: Functions, params, batch: Batch) -> np.ndarray:
     return np.asarray(functions.unembed(params, jax.jit(functions.hidden)(params, batch)))
+
+
+def check_split(functions: Functions, mesh: str) -> None:
+    """Asserts that loss and gradients on a mesh of eight devices are those on one."""
+    rng = np.random.default_rng(0)
+    params = {
+        name: np.float32(name.endswith("scale") + 0.06 * rng.standard_normal(leaf.shape))
+        for name, leaf in functions.abstract.items()
+    }
+    batch = packed(functions, 8, 24)
+    run = jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
+    loss, gradients = jax.jit(run)(params, batch)
+    mesh = make_mesh(mesh)
+    with jax.set_mesh(mesh):
+        shardings = param_shardings(mesh, functions.letters, functions.abstract)
+        placed = jax.device_put((params, batch), (shardings, batch_shardings(mesh, batch)))
+        split_loss, split_gradients = jax.jit(run)(*placed)
+    np.testing.assert_allclose(split_loss, loss, rtol=1e-5)
+    # float32 sums in another order.
+    for key, gradient in gradients.items():
+        np.testing.assert_allclose(
+            split_gradients[key], gradient, atol=1e-4 * np.abs(gradient).max() + 1e-5, err_msg=key
+        )

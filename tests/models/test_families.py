@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -11,104 +12,94 @@ import optax
 import pytest
 
 from ift_jax import lookup
-from ift_jax.dims import SHARED, Batch
+from ift_jax.checkpoints.transfer import export_tensors
+from ift_jax.dims import SHARED
 from ift_jax.layers.functional import Functions
-from ift_jax.models import llama, opt
-from ift_jax.sharding import batch_shardings, make_mesh, param_shardings
 from ift_jax.train.loss import loss_sums
-from tests.models.golden import NAMES, golden, logits, packed, whole
+from tests.models.golden import NAMES, check_split, golden, packed, published
+
+FAMILIES = lookup.names("models", "Model")
 
 every_golden = pytest.mark.parametrize("name", NAMES)
-
-# Divide over eight devices every way that the tests split them.
-SPLIT = {
-    "llama": llama.Config(L=2, D=32, N=4, K=2, H=16, F=48, V=64),
-    "opt": opt.Config(L=2, D=32, N=4, H=8, F=48, V=64, W=32, max_length=64),
-    "opt post-norm": opt.Config(
-        L=2, D=32, N=4, H=8, F=48, V=64, W=16, max_length=64, pre_norm=False
-    ),
-}
+every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def test_every_family_has_a_golden_and_a_tiny_size():
-    families = lookup.names("models", "Model")
-    assert set(families) == {name.partition("_")[0] for name in NAMES}
-    assert all("tiny" in lookup.find("models", family).SIZES for family in families)
+    assert set(FAMILIES) == {name.partition("_")[0] for name in NAMES}
+    assert all("tiny" in lookup.find("models", family).SIZES for family in FAMILIES)
 
 
 @every_golden
 def test_full_sequences_equal_the_reference(name):
-    functions, params, tokens_BT, kept, expected = golden(name)
-    assert tokens_BT.shape[1] > 256
-    seen = logits(functions, params, whole(tokens_BT))[:, kept]
-    np.testing.assert_allclose(seen, expected, atol=1e-4)
+    model = golden(name)
+    assert model.tokens_BT.shape[1] > 256
+    seen = model.logits(model.whole())[:, model.kept]
+    np.testing.assert_allclose(seen, model.logits_BTV, atol=1e-4)
 
 
 @every_golden
 def test_right_padded_rows_equal_the_reference(name):
-    functions, params, tokens_BT, kept, expected = golden(name)
+    model = golden(name)
     length = 270
     padded = np.zeros((2, 320), np.int32)
-    padded[:, :length] = tokens_BT[:, :length]
-    batch = whole(padded)
-    inside = np.arange(320) < length
-    batch = dataclasses.replace(
-        batch,
-        segments_BT=np.broadcast_to(inside.astype(np.int32), padded.shape),
-        positions_BT=np.where(inside, batch.positions_BT, 0),
-    )
-    kept_inside = kept[kept < length]
-    seen = logits(functions, params, batch)
+    padded[:, :length] = model.tokens_BT[:, :length]
+    inside = np.broadcast_to(np.arange(320) < length, padded.shape)
+    positions_BT = np.where(inside, np.arange(320), 0)
+    batch = model.batch(padded, positions_BT, inside, [[(0, 1)], [(1, 1)]], padding=20)
+    seen = model.logits(batch)
     assert np.isfinite(seen).all()
-    np.testing.assert_allclose(seen[:, kept_inside], expected[:, kept < length], atol=1e-4)
+    kept = model.kept < length
+    np.testing.assert_allclose(seen[:, model.kept[kept]], model.logits_BTV[:, kept], atol=1e-4)
 
 
 @every_golden
 def test_packed_row_equals_the_reference_on_separate_sequences(name):
-    functions, params, tokens_BT, kept, expected = golden(name)
-    T = tokens_BT.shape[1]
-    batch = Batch(
-        jnp.asarray(tokens_BT.reshape(1, -1)),
-        np.tile(np.arange(T, dtype=np.int32), 2)[None],
-        np.repeat(np.int32([1, 2]), T)[None],
+    model = golden(name)
+    T = model.tokens_BT.shape[1]
+    batch = model.batch(
+        model.tokens_BT.reshape(1, -1),
+        np.tile(np.arange(T), 2)[None],
+        np.repeat([1, 2], T)[None],
+        [[(0, 1), (1, 2)]],
     )
-    seen = logits(functions, params, batch).reshape(2, T, -1)[:, kept]
-    np.testing.assert_allclose(seen, expected, atol=1e-4)
+    seen = model.logits(batch).reshape(2, T, -1)[:, model.kept]
+    np.testing.assert_allclose(seen, model.logits_BTV, atol=1e-4)
 
 
 @every_golden
 def test_order_within_a_row_is_nothing_but_positions(name):
     """The same sequence written backwards in the arrays, with its positions, is the same."""
-    functions, params, tokens_BT, _, _ = golden(name)
-    forwards = whole(tokens_BT[:, :40])
+    model = golden(name)
+    forwards = model.whole(40)
     backwards = jax.tree.map(lambda x: x[:, ::-1], forwards)
-    np.testing.assert_allclose(
-        logits(functions, params, backwards)[:, ::-1],
-        logits(functions, params, forwards),
-        atol=1e-5,
-    )
+    np.testing.assert_allclose(model.logits(backwards)[:, ::-1], model.logits(forwards), atol=1e-5)
 
 
 @every_golden
 def test_shared_prefix_serves_each_continuation(name):
-    functions, params, tokens_BT, _, _ = golden(name)
-    prefix, first, second = tokens_BT[0, :20], tokens_BT[0, 20:27], tokens_BT[0, 27:32]
-    row = Batch(
+    model = golden(name)
+    tokens_T = model.tokens_BT[0]
+    prefix, first, second = tokens_T[:20], tokens_T[20:27], tokens_T[27:32]
+    row = model.batch(
         np.concatenate([prefix, first, second])[None],
         np.concatenate([np.arange(20), np.arange(20, 27), np.arange(20, 25)])[None],
         np.repeat([SHARED, 1, 2], [20, 7, 5])[None],
+        [[(0, SHARED)]],
     )
-    seen = logits(functions, params, row)[0]
+    seen = model.logits(row)[0]
     for start, continuation in ((20, first), (27, second)):
-        alone = logits(functions, params, whole(np.concatenate([prefix, continuation])[None]))[0]
-        np.testing.assert_allclose(seen[start : start + len(continuation)], alone[20:], atol=1e-5)
+        alone = np.concatenate([prefix, continuation])[None]
+        batch = model.batch(alone, np.arange(alone.size)[None], np.ones_like(alone), [[(0, 1)]])
+        np.testing.assert_allclose(
+            seen[start : start + len(continuation)], model.logits(batch)[0, 20:], atol=1e-5
+        )
 
 
 @every_golden
 @pytest.mark.parametrize("chunk", [1, 7])
 def test_cached_decoding_equals_the_full_forward(name, chunk):
-    functions, params, tokens_BT, _, _ = golden(name)
-    batch = whole(tokens_BT[:, :21])
+    model = golden(name)
+    functions, params, batch = model.functions, model.params, model.whole(21)
     cache = functions.init_cache(params, batch, 30)
     extend = jax.jit(functions.extend)
     pieces = []
@@ -124,57 +115,84 @@ def test_cached_decoding_equals_the_full_forward(name, chunk):
 
 @every_golden
 def test_no_token_depends_on_later_ones(name):
-    functions, params, tokens_BT, _, _ = golden(name)
-    batch = whole(tokens_BT[:1, :12])
-    table_VD = params["embed.w"]
+    model = golden(name)
+    batch = jax.tree.map(lambda x: x[:1], model.whole(12, E=3))
+    table_VD = model.params["embed.w"]
 
     def out_at_5(x_VD):
-        return functions.hidden({**params, "embed.w": x_VD}, batch)[0, 5].sum()
+        return model.functions.hidden({**model.params, "embed.w": x_VD}, batch)[0, 5].sum()
 
-    later = set(tokens_BT[0, 6:12].tolist()) - set(tokens_BT[0, :6].tolist())
+    encoded = [] if batch.enc_tokens_BE is None else batch.enc_tokens_BE[0].tolist()
+    read = {*batch.tokens_BT[0, :6].tolist(), *encoded}
+    later = set(batch.tokens_BT[0, 6:].tolist()) - read
     gradient_VD = np.asarray(jax.grad(out_at_5)(table_VD))
     assert later
     assert not gradient_VD[sorted(later)].any()
-    assert gradient_VD[tokens_BT[0, 5]].any()
+    assert gradient_VD[batch.tokens_BT[0, 5]].any()
 
 
 @every_golden
 def test_unembed_of_some_ids_is_those_columns(name):
-    functions, params, tokens_BT, _, _ = golden(name)
-    x_BTD = functions.hidden(params, whole(tokens_BT[:, :5]))
+    model = golden(name)
+    x_BTD = model.functions.hidden(model.params, model.whole(5))
     ids = jnp.array([7, 50, 0])
+    unembed = model.functions.unembed
     np.testing.assert_allclose(
-        functions.unembed(params, x_BTD, ids), functions.unembed(params, x_BTD)[..., ids], atol=1e-6
+        unembed(model.params, x_BTD, ids), unembed(model.params, x_BTD)[..., ids], atol=1e-6
     )
 
 
+@every_golden
+def test_gradients_equal_finite_differences_of_the_reference_in_float64(name):
+    """Along a random direction of each published tensor, as scripts/make_golden.py takes them."""
+    model, stored = golden(name), published(name)[2]
+    functions, batch = model.functions, model.whole(24)
+    batch = dataclasses.replace(
+        batch,
+        targets_BT=np.roll(batch.tokens_BT, -1, axis=1),
+        weights_BT=np.broadcast_to(np.arange(24) < 23, batch.tokens_BT.shape).astype(np.float32),
+    )
+    run = jax.jit(jax.grad(lambda params: loss_sums(functions, params, batch)[0]))
+    # An export's rearrangements are linear: gradients go through it as weights do.
+    table = lookup.find("models", functions.family).hf_table(functions.config)
+    gradients = export_tensors(run(model.params), table, functions.config, "float32")
+    slopes = {key[len("slope:") :]: value for key, value in stored.items() if "slope:" in key}
+    assert slopes.keys() == gradients.tensors.keys()
+    for key, slope in slopes.items():
+        gradient = np.float64(gradients.read(key))
+        direction = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(gradient.shape)
+        tolerance = 1e-5 * np.abs(gradient * direction).sum() + 1e-4
+        np.testing.assert_allclose((gradient * direction).sum(), slope, atol=tolerance, err_msg=key)
+
+
 @pytest.mark.parametrize("mesh", ["fsdp:8", "fsdp:4,tensor:2", "fsdp:2,tensor:4"])
-@pytest.mark.parametrize("name", SPLIT)
-def test_loss_and_gradients_on_eight_devices_are_those_on_one(name, mesh):
-    functions = Functions(lookup.find("models", name.split()[0]), SPLIT[name])
-    params = functions.init(jax.random.key(0))
-    params = {k: v if k.endswith("scale") else 5 * v for k, v in params.items()}
-    batch = packed(8, 24, functions.config.V)
-    run = jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
-    loss, gradients = jax.jit(run)(params, batch)
-    mesh = make_mesh(mesh)
-    with jax.set_mesh(mesh):
-        shardings = param_shardings(mesh, functions.letters, functions.abstract)
-        placed = jax.device_put((params, batch), (shardings, batch_shardings(mesh, batch)))
-        split_loss, split_gradients = jax.jit(run)(*placed)
-    np.testing.assert_allclose(split_loss, loss, rtol=1e-5)
-    # float32 sums in another order.
-    for key, gradient in gradients.items():
-        np.testing.assert_allclose(
-            split_gradients[key], gradient, atol=1e-4 * np.abs(gradient).max() + 1e-5, err_msg=key
-        )
+@every_family
+def test_loss_and_gradients_on_eight_devices_are_those_on_one(family, mesh):
+    module = lookup.find("models", family)
+    check_split(Functions(module, module.SIZES["tiny"]), mesh)
 
 
-@pytest.mark.parametrize("family", lookup.names("models", "Model"))
+@every_family
+def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
+    module = lookup.find("models", family)
+    gradients = []
+    for switches in ({}, {"scan": False}, {"remat": "full"}):
+        config = dataclasses.replace(module.SIZES["tiny"], **switches)
+        functions = Functions(module, config)
+        params, batch = functions.init(jax.random.key(0)), packed(functions, 2, 24)
+        run = jax.jit(jax.grad(lambda p, f=functions, b=batch: loss_sums(f, p, b)[0]))
+        gradients.append(run(params))
+    for other in gradients[1:]:
+        for key, gradient in gradients[0].items():
+            scale = float(jnp.abs(gradient).max())
+            np.testing.assert_allclose(other[key], gradient, atol=1e-5 * scale, err_msg=key)
+
+
+@every_family
 def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     family = lookup.find("models", family)
     functions = Functions(family, family.SIZES["tiny"])
-    batch = packed(8, 24, functions.config.V)
+    batch = packed(functions, 8, 24)
     adam = optax.adam(3e-3)
     targets = batch.weights_BT.sum()
 

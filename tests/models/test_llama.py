@@ -13,7 +13,7 @@ from tests.models.golden import golden
 
 
 def test_a_golden_has_heads_that_do_not_fill_the_width():
-    config = golden("llama_grouped")[0].config
+    config = golden("llama_grouped").functions.config
     assert config.N * config.H != config.D
     assert config.K != config.N
 

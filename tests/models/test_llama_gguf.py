@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from ift_jax.checkpoints.transfer import import_params
 from ift_jax.layers.functional import Functions
 from ift_jax.models import llama
 from tests.checkpoints.test_gguf import F32, Q8_0, build, entry, tensor
-from tests.models.golden import golden, logits, published, whole
+from tests.models.golden import golden, published
 
 NAMES = {
     "model.embed_tokens": "token_embd",
@@ -114,11 +116,11 @@ def test_a_converted_file_gives_the_reference_logits(tmp_path, name):
     published, weights = golden_file(name)
     tensors = gguf_tensors(published, weights)
     functions, params = load(write(tmp_path / "m.gguf", metadata(published), tensors))
-    _, exact, tokens_BT, kept, expected = golden(name)
-    for key in exact:
-        np.testing.assert_array_equal(params[key], exact[key], err_msg=key)
-    seen = logits(functions, params, whole(tokens_BT))[:, kept]
-    np.testing.assert_allclose(seen, expected, atol=1e-4)
+    model = golden(name)
+    for key, exact in model.params.items():
+        np.testing.assert_array_equal(params[key], exact, err_msg=key)
+    seen = dataclasses.replace(model, functions=functions, params=params).logits(model.whole())
+    np.testing.assert_allclose(seen[:, model.kept], model.logits_BTV, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_a_files_config_is_that_of_the_published_model(tmp_path, name, theta, ep
     assert (config.rope_theta, config.K, config.H, config.tied) == (theta, K, H, tied)
     # Stored as a float32.
     assert config.norm_eps == pytest.approx(epsilon, rel=1e-6)
-    reference = golden(name)[0].config
+    reference = golden(name).functions.config
     for field in ("L", "D", "N", "F", "V", "max_length"):
         assert getattr(config, field) == getattr(reference, field), field
 

@@ -1,0 +1,120 @@
+"""A batch's way through a decoder-only model: whole, or piece by piece over a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ift_jax.dims import Batch
+from ift_jax.layers import attention, stack
+from ift_jax.layers.dropout import Noise, drop
+from ift_jax.sharding import constrain
+
+Attend = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
+"""(q_BTNH, k_BTKH, v_BTKH) -> (a_BTNH, kept): what the heads read, and what the layer's cache
+becomes, which a block passes on unseen."""
+
+
+class Decoder(nnx.Module):
+    """What decoder-only families share; answers `hidden`, `init_cache` and `extend`.
+
+    A family's Model sets
+
+        config   a Config with the letters L, K and H, and dropout, remat, scan and dtype
+        layers   stacked blocks; block(x_BTD, shared, attend, noise) -> (x_BTD, kept)
+
+    and answers `embedded`, `final` and `unembed`; `shared` and `bias` where its positions need it.
+    """
+
+    config: Any
+    layers: Any
+
+    def embedded(self, batch: Batch) -> jax.Array:
+        """x_BTD of the batch's tokens, before the first block."""
+        raise NotImplementedError
+
+    def final(self, x_BTD: jax.Array) -> jax.Array:
+        """x_BTD after the last block, as `unembed` wants it."""
+        raise NotImplementedError
+
+    def unembed(self, x: jax.Array, vocab_ids: jax.Array | None = None) -> jax.Array:
+        """float32 logits_..V of hidden states x_..D, of the whole vocabulary or of some ids."""
+        raise NotImplementedError
+
+    def shared(self, positions_BT: jax.Array) -> Any:
+        """What all blocks need of the positions, such as rotary tables."""
+        return None
+
+    def bias(self, key_positions_BS: jax.Array) -> attention.Bias | None:
+        """What is added to the scores of keys at these positions."""
+        return None
+
+    def hidden(self, batch: Batch, noise: Noise | None = None) -> jax.Array:
+        """Final hidden states x_BTD."""
+        c = self.config
+        shared = self.shared(batch.positions_BT)
+        read = self._reader(batch, batch.positions_BT, batch.segments_BT)
+
+        def apply(block: Any, x_BTD: jax.Array, layer: jax.Array, _: None):
+            def attend(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array):
+                return read(q_BTNH, k_BTKH, v_BTKH), None
+
+            return block(x_BTD, shared, attend, noise and noise.at(layer))
+
+        # Layers are 0 … L-1; the embedding's dropout takes the number after them.
+        x_BTD = drop(self.embedded(batch), c.dropout, noise, c.L)
+        x_BTD, _ = stack.run(
+            self.layers, apply, constrain(x_BTD, "B T D"), L=c.L, remat=c.remat, scan=c.scan
+        )
+        return self.final(x_BTD)
+
+    def init_cache(self, batch: Batch, S: int) -> attention.Cache:
+        """An empty cache with S slots for the rows of a batch."""
+        c = self.config
+        B = batch.tokens_BT.shape[0]
+        return attention.Cache.empty(L=c.L, B=B, S=S, K=c.K, H=c.H, dtype=jnp.dtype(c.dtype))
+
+    def extend(self, batch: Batch, cache: attention.Cache) -> tuple[jax.Array, attention.Cache]:
+        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache."""
+        c = self.config
+        cache = cache.note(batch)
+        shared = self.shared(batch.positions_BT)
+        read = self._reader(batch, cache.positions_BS, cache.segments_BS)
+
+        def apply(block: Any, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, jax.Array]):
+            def attend(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array):
+                k_BSKH = attention.write(mine[0], k_BTKH, cache.end)
+                v_BSKH = attention.write(mine[1], v_BTKH, cache.end)
+                return read(q_BTNH, k_BSKH, v_BSKH), (k_BSKH, v_BSKH)
+
+            return block(x_BTD, shared, attend, None)
+
+        x_BTD, (k_LBSKH, v_LBSKH) = stack.run(
+            self.layers,
+            apply,
+            self.embedded(batch),
+            L=c.L,
+            per_layer=(cache.k_LBSKH, cache.v_LBSKH),
+            scan=c.scan,
+        )
+        return self.final(x_BTD), cache.advance(k_LBSKH, v_LBSKH, batch.tokens_BT.shape[1])
+
+    def _reader(
+        self, batch: Batch, key_positions_BS: jax.Array, key_segments_BS: jax.Array
+    ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+        """Attention of the batch's queries on keys at these places."""
+        visible_BTS = attention.visible(
+            batch.positions_BT, batch.segments_BT, key_positions_BS, key_segments_BS
+        )
+        bias = self.bias(key_positions_BS)
+
+        def read(q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array) -> jax.Array:
+            return attention.attend(
+                q_BTNH, k_BSKH, v_BSKH, visible_BTS, bias=bias, positions_BT=batch.positions_BT
+            )
+
+        return read
