@@ -184,7 +184,16 @@ class Decoder:
         """
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens = {max_new_tokens}: expected at least 1")
-        check_prompts(prompts, max_new_tokens, self._functions.config)
+        config = self._functions.config
+        if not self._functions.encoder_decoder:
+            check_prompts(prompts, max_new_tokens, config)
+            return
+        # What it reads and what it writes have a context each.
+        check_prompts(prompts, 0, config)
+        if max_new_tokens > config.max_length:
+            raise ValueError(
+                f"max_new_tokens = {max_new_tokens}: the model's context is {config.max_length}"
+            )
 
     def _batch(self, prompts: Sequence[Sequence[int]], eos_id: int) -> Batch:
         """The prompts as rows, and empty ones that fill up the mesh."""
@@ -299,9 +308,9 @@ def check_prompts(prompts: Sequence[Sequence[int]], max_new_tokens: int, config:
             )
         if len(prompt) + max_new_tokens > config.max_length:
             raise ValueError(
-                f"prompt {number}: {len(prompt)} tokens and max_new_tokens = {max_new_tokens}"
-                f" exceed the model's context of {config.max_length}; shorten the prompt or ask"
-                " for fewer tokens"
+                f"prompt {number}: {len(prompt)} tokens and {max_new_tokens} new ones exceed the"
+                f" model's context of {config.max_length}; shorten the prompt or ask for fewer"
+                " tokens"
             )
 
 
