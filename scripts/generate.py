@@ -32,7 +32,7 @@ _FORMAT = flags.DEFINE_string("format", None, f"{' or '.join(FORMATS)}; by defau
 _TEMPERATURE = flags.DEFINE_float("temperature", 0, "0 takes the most likely token, always")
 _TOP_K = flags.DEFINE_integer("top_k", None, "draw from the so many most likely tokens")
 _TOP_P = flags.DEFINE_float("top_p", 1, "draw from the most likely tokens of this probability")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
+_SEED = flags.DEFINE_integer("seed", 0, "of the draws", lower_bound=0)
 _STOP = flags.DEFINE_multi_string("stop", [], r"text that ends an answer; \n is a line break")
 _MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 64, "where an answer is cut off")
 _BATCH = flags.DEFINE_integer("batch", 16, "prompts answered at once", lower_bound=1)

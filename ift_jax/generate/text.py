@@ -43,7 +43,8 @@ class Text:
 
     def add(self, tokens: Sequence[int]) -> str:
         """What further tokens add to the certain text."""
-        self._tokens += tokens
+        # A model may have more tokens than its tokenizer: those have no text.
+        self._tokens += (token for token in tokens if token < self._tokenizer.vocab_size)
         text = self._tokenizer.decode(self._tokens).rstrip(HALF)
         return self._extend(text, len(text) - self._begun(text))
 

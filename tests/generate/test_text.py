@@ -19,7 +19,7 @@ MIXED = "Peru 😀👩‍🚀 سلام عليكم، naïve 日本 \n\nend"
 class Letters:
     """A tokenizer by hand: a character's id is its code point; 2 ends."""
 
-    eos_id = 2
+    vocab_size, eos_id = 0x110000, 2
 
     def decode(self, ids) -> str:
         return "".join(map(chr, (i for i in ids if i != 2)))
@@ -111,6 +111,12 @@ def test_half_a_character_at_the_end_is_shown_as_such():
     assert text.add(ids[:-1]) == "a"
     assert text.close() == tokenizer.decode(ids[:-1])[1:]
     assert HALF in text.certain
+
+
+def test_tokens_that_the_tokenizer_lacks_have_no_text():
+    text = Text(Letters())
+    assert text.add([ord("a"), 0x110000, ord("b"), 0x110001]) == "ab"
+    assert text.close() == ""
 
 
 class Decoder:
