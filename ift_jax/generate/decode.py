@@ -252,7 +252,10 @@ class Decoder:
         *,
         sampling: Sampling,
     ) -> tuple[jax.Array, _Rows]:
-        """tokens_BC, C = CHUNK, with `count` more tokens a row, EOS after its end; and the rows."""
+        """tokens_BC, C = CHUNK, of which `count` are new, unless all rows end before; and the rows.
+
+        What follows a row's EOS is left to the reader to cut.
+        """
         (B,) = rows.token_B.shape
 
         def unfinished(carry: tuple[Any, ...]) -> jax.Array:
@@ -268,12 +271,11 @@ class Decoder:
             )
             x_BTD, cache = self._functions.extend(params, newest, rows.cache)
             token_B = self._pick(params, x_BTD[:, 0], rows.keys_B, rows.step, sampling)
-            tokens_BC = tokens_BC.at[:, done].set(jnp.where(running_B, token_B, eos_id))
+            tokens_BC = tokens_BC.at[:, done].set(token_B)
             rows = _Rows(token_B, rows.positions_B + 1, rows.keys_B, rows.step + 1, cache)
             return done + 1, running_B & (token_B != eos_id), tokens_BC, rows
 
-        tokens_BC = jnp.full((B, CHUNK), eos_id, jnp.int32)
-        carry = (jnp.int32(0), running_B, tokens_BC, rows)
+        carry = (jnp.int32(0), running_B, jnp.zeros((B, CHUNK), jnp.int32), rows)
         _, _, tokens_BC, rows = jax.lax.while_loop(unfinished, step, carry)
         return tokens_BC, rows
 

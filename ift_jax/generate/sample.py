@@ -52,8 +52,7 @@ def pick(logits_BV: jax.Array, sampling: Sampling, keys_B: jax.Array) -> jax.Arr
     """
     if sampling.temperature == 0:
         return jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
-    largest_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
-    logits_BV = (logits_BV - largest_B1) / sampling.temperature
+    logits_BV /= sampling.temperature
     draw = jax.vmap(jax.random.categorical)
     if sampling.top_k is None and sampling.top_p == 1:
         return draw(keys_B, logits_BV).astype(jnp.int32)

@@ -138,6 +138,33 @@ def test_nobody_waits_for_rows_that_ended(decoder, params):
     assert calls == [0, 1, 2, 3]
 
 
+class Counted:
+    """Functions that count the calls of `extend` as they run."""
+
+    def __init__(self, functions: Functions):
+        self.functions, self.calls = functions, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.functions, name)
+
+    def extend(self, params, batch, cache):
+        jax.debug.callback(self.count)
+        return self.functions.extend(params, batch, cache)
+
+    def count(self) -> None:
+        self.calls += 1
+
+
+def test_nothing_is_computed_after_the_last_row_ended(params, expected):
+    functions = Counted(FUNCTIONS)
+    first = expected[1][:5]
+    assert first.index(first[-1]) == 4
+    found = decode(Decoder(functions), params, [PROMPTS[1]], eos_id=first[-1])
+    jax.effects_barrier()
+    assert found == [first]
+    assert functions.calls == 5, "once for the prompt, and for each token but the last"
+
+
 def test_speed_leaves_out_the_first_two_tokens_of_a_row(decoder, params):
     tokens, seconds = decoder.tokens, decoder.seconds
     decode(decoder, params, PROMPTS, watch=lambda row, new: True)

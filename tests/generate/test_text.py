@@ -137,7 +137,7 @@ class Decoder:
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_texts_of_a_batch_and_what_is_shown_of_them(size):
-    decoder = Decoder("one. two. ", "three\x02", "four", size=size)
+    decoder = Decoder("one. two. ", "three.\x02", "four.", size=size)
     shown: dict[int, list[tuple[str, bool]]] = {7: [], 8: [], 9: []}
     found = complete(
         decoder,
@@ -149,7 +149,7 @@ def test_texts_of_a_batch_and_what_is_shown_of_them(size):
         stop=[". "],
         show=lambda number, text, ended: shown[number].append((text, ended)),
     )
-    assert found == ["one", "three", "four"]
+    assert found == ["one", "three.", "four."]
     assert ["".join(text for text, _ in shown[number]) for number in (7, 8, 9)] == found
     for number, row in zip((7, 8, 9), (0, 1, 2), strict=True):
         first_end = [ended for _, ended in shown[number]].index(True)
