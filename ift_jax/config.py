@@ -37,7 +37,13 @@ def base() -> ConfigDict:
             },
             # Entries are dicts: task, weight or cap, shots …; see tasks/mixture.py.
             "mixture": {"entries": (), "format": "flan", "seed": 0},
-            "data": {"dir": placeholder(str), "length": 256, "packing": True, "workers": 0},
+            "data": {
+                "dir": placeholder(str),
+                "length": 256,
+                "encoder_length": placeholder(int),  # of an encoder-decoder, and only then
+                "packing": True,
+                "workers": 0,
+            },
             # Rows a step, or (in expectation, when packed) examples a step; one of the two.
             "batch": {"rows": placeholder(int), "examples": placeholder(int), "micro_steps": 1},
             "optimizer": {
@@ -107,6 +113,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mixture.seed": _integer(0),
     "data.dir": _optional(_TEXT),
     "data.length": _integer(2),
+    "data.encoder_length": _optional(_integer(2)),
     "data.packing": _FLAG,
     "data.workers": _integer(0),
     "batch.rows": _optional(_integer(1)),

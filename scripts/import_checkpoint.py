@@ -1,10 +1,12 @@
 """Imports published weights as a model directory that training and evaluation start from.
 
     python scripts/import_checkpoint.py --source=PATH --out=DIR [--param_dtype=bfloat16]
+    python scripts/import_checkpoint.py --source=MODEL.bin --tokenizer=TOKENIZER.bin --out=DIR
 
 PATH is a folder in Hugging Face's layout (config.json, safetensors, tokenizer) or a GGUF file; the
-family is found by the model type that it names. Everything must fit: each of the file's tensors is
-used exactly once and each parameter is filled exactly once, or nothing is written.
+family is found by the model type that it names. MODEL.bin and TOKENIZER.bin are llama2.c's.
+Everything must fit: each of the file's tensors is used exactly once and each parameter is filled
+exactly once, or nothing is written.
 
 DIR gets model.json, the tokenizer's file and checkpoints/0.
 """
@@ -21,7 +23,10 @@ from ift_jax.assemble import command, models
 from ift_jax.checkpoints.store import Store
 
 _SOURCE = flags.DEFINE_string(
-    "source", None, "Hugging Face folder or GGUF file to read.", required=True
+    "source", None, "Hugging Face folder, or file of GGUF or llama2.c, to read.", required=True
+)
+_TOKENIZER = flags.DEFINE_string(
+    "tokenizer", None, "A tokenizer's file or folder; by default the source's own."
 )
 _OUT = flags.DEFINE_string("out", None, "Folder to write; must not be a model yet.", required=True)
 _PARAM_DTYPE = flags.DEFINE_enum(
@@ -41,7 +46,7 @@ def main() -> None:
     # On the host, so that the model need not fit an accelerator to be imported.
     mesh = sharding.make_mesh("", jax.devices("cpu")[:1])
     switches = {"param_dtype": _PARAM_DTYPE.value}
-    model = models.open_model(_SOURCE.value, mesh, switches=switches)
+    model = models.open_model(_SOURCE.value, mesh, tokenizer=_TOKENIZER.value, switches=switches)
     with Store(out / models.CHECKPOINTS) as store:
         store.save(model.step, model.load())
     models.describe(out, model)  # last: a folder with model.json is whole

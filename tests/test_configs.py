@@ -16,7 +16,7 @@ from ift_jax.assemble.models import abstract_params, sized
 from ift_jax.dims import Batch
 from ift_jax.layers.dropout import Noise
 from ift_jax.sharding import batch_sharding, check_rows, make_mesh
-from ift_jax.train.optim import OptimizerConfig, make_optimizer
+from ift_jax.train.optim import OptimizerConfig, make_optimizer, make_schedule
 from ift_jax.train.state import abstract_state, state_shardings
 from ift_jax.train.step import make_train_step
 
@@ -34,7 +34,8 @@ def load(name: str, *arg: str):
 
 
 def test_the_promised_configs_are_here():
-    assert {"quickstart", "tiny_base", "alpaca_7b", "llama_i_65b"} <= set(NAMES)
+    finetunings = {"alpaca_7b", "llama_i_65b", "flan_palm_62b", "opt_iml_30b"}
+    assert {"quickstart", "tiny_base", *finetunings} <= set(NAMES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=":".join)
@@ -60,13 +61,46 @@ def test_alpaca_7b_is_stanfords_recipe():
     assert config.batch.examples == gpus * per_gpu * accumulated == 128
 
 
-def test_llama_i_65b_builds_and_traces_a_step():
+def test_flan_palm_62b_is_llama_i_65b_on_another_model():
+    """LLaMA-I's protocol is Chung et al.'s, of whose models PaLM 62B is the nearest in size."""
+    flan_palm, llama_i = load("flan_palm_62b", "a/tokenizer.model"), load("llama_i_65b")
+    differing = {
+        key: seen
+        for (key, seen), (_, other) in zip(
+            configs.leaves(flan_palm), configs.leaves(llama_i), strict=True
+        )
+        if seen != other
+    }
+    assert differing == {"model.init": "palm:62b", "model.tokenizer": "a/tokenizer.model"}
+
+
+def test_opt_iml_30b_is_its_papers_table_3():
+    config = load("opt_iml_30b")
+    assert round(config.steps * config.batch.rows * config.data.length / 1e9) == 2
+    schedule = make_schedule(OptimizerConfig(**config.optimizer), config.steps)
+    rates = jax.device_get(jax.jit(schedule)(jnp.arange(config.steps + 1)))
+    assert rates.argmax() == 60 and rates[60] == pytest.approx(5e-5)
+    assert rates[2030] == pytest.approx(2.5e-5) and rates[4000] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "count", "dropout", "whole"),
+    [
+        ("llama_i_65b", "llama:65b", 65_285_660_672, 0.05, 0),
+        ("flan_palm_62b", "palm:62b", 62_495_662_080, 0.05, 0),
+        # Position biases, which only a tensor axis splits.
+        ("flan_t5_xxl", "t5:xxl", 11_135_332_352, 0.05, 2 * 32 * 64),
+        # Biases of q, k, v and the first MLP matrix, likewise.
+        ("opt_iml_30b", "opt:30b", 29_974_540_288, 0.1, 48 * (3 * 7168 + 28672)),
+    ],
+)
+def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, whole):
     """The true size, its optimizer state and a whole step on eight devices, nothing allocated."""
-    config = load("llama_i_65b")
+    config = load(name)
     switches = {name: config.model[name] for name in training.SWITCHES}
-    functions = sized("llama:65b", switches)
-    assert functions.parameter_count == 65_285_660_672
-    assert functions.config.dropout == 0.05 and functions.config.dtype == "bfloat16"
+    functions = sized(size, switches)
+    assert functions.parameter_count == count
+    assert functions.config.dropout == dropout and functions.config.dtype == "bfloat16"
     assert config.data.length <= functions.config.max_length
 
     mesh = make_mesh(config.mesh)
@@ -81,7 +115,7 @@ def test_llama_i_65b_builds_and_traces_a_step():
     per_device = sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in state.params.values()
     )
-    assert per_device * 8 == functions.parameter_count, "every parameter is split over all devices"
+    assert per_device * 8 == count + 7 * whole, "all else is split over all devices"
 
     step = make_train_step(
         functions,
@@ -90,14 +124,17 @@ def test_llama_i_65b_builds_and_traces_a_step():
         noise=Noise,
         shardings=state_shardings(state, shardings),
     )
-    shape = (config.batch.rows, config.data.length)
 
-    def rows(dtype) -> jax.ShapeDtypeStruct:
+    def rows(length: int, dtype=jnp.int32) -> jax.ShapeDtypeStruct:
+        shape = (config.batch.rows, length)
         return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(mesh))
 
-    ids = [rows(jnp.int32) for _ in range(4)]
+    T, E = config.data.length, config.data.encoder_length
+    assert functions.encoder_decoder == (E is not None)
+    encoded = [rows(E)] * 3 if E else []
     with jax.set_mesh(mesh):
-        new, metrics = jax.eval_shape(step, state, Batch(*ids, rows(jnp.float32)))
+        batch = Batch(*[rows(T)] * 4, rows(T, jnp.float32), *encoded)
+        new, metrics = jax.eval_shape(step, state, batch)
     described = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (new, state)]
     assert described[0] == described[1]
     assert metrics["loss"].shape == ()

@@ -20,7 +20,7 @@ ALLOWED = {
     "layers": {"sharding"},
     "checkpoints": {"sharding"},
     "models": {"layers", "checkpoints.names", "sharding"},
-    "tokenizers": {"checkpoints.gguf", "checkpoints.gguf_tokenizer"},
+    "tokenizers": {"checkpoints.gguf"},
     "tasks": set(),
     "data": {"tasks", "tokenizers", "sharding"},
     "generate": {"sharding", "tokenizers"},

@@ -3,10 +3,11 @@
 A *model directory* is what an import and a training run leave behind:
 
     model.json        family, Config, tokenizer file, prompt format
-    tokenizer.model   or tokenizer.json
+    tokenizer.model   or spiece.model or tokenizer.json, and tokenizer_config.json
     checkpoints/      Orbax, one folder a step
 
-Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'.
+Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'; the import also a
+checkpoint of llama2.c with its tokenizer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ift_jax import lookup, sharding, tokenizers
-from ift_jax.checkpoints import gguf, safetensors, transfer
+from ift_jax.checkpoints import gguf, llama2c, pickles, safetensors, transfer
 from ift_jax.checkpoints.store import Store, write_json
 from ift_jax.layers.functional import Functions, Params
 
@@ -70,14 +71,17 @@ def open_model(
     mesh: Mesh,
     *,
     step: int | None = None,
+    tokenizer: str | Path | None = None,
     switches: Mapping[str, Any] | None = None,
 ) -> Model:
     """Opens a model in any form that the scripts take.
 
     Args:
-        path: a model directory, a Hugging Face folder, a GGUF file, or 'bundled'.
+        path: a model directory, a Hugging Face folder, a GGUF file, llama2.c's, or 'bundled'.
         mesh: where its parameters will go.
         step: of a model directory, the checkpoint; None takes the newest.
+        tokenizer: of somebody else's format, a tokenizer's file or folder to take instead of the
+            model's own; llama2.c's has none.
         switches: Config fields to change: dtypes, dropout, remat, scan.
 
     Raises:
@@ -86,13 +90,15 @@ def open_model(
     """
     path = BUNDLED if str(path) == "bundled" else Path(path)
     if (path / MODEL_FILE).is_file():
+        if tokenizer is not None:
+            raise ValueError(f"{path} has its own tokenizer; leave out {tokenizer}")
         return _open_directory(path, mesh, step, switches or {})
     if step is not None:
         raise ValueError(
             f"{path}: step {step} was asked for, and only a model directory ({MODEL_FILE}) has"
             " steps; leave the step out"
         )
-    published = open_published(path)
+    published = open_published(path, tokenizer)
     config = dataclasses.replace(published.config, **(switches or {}))
     functions = Functions(published.family, config)
     with _naming(path):
@@ -112,26 +118,37 @@ def open_model(
     return Model(functions, published.tokenizer, "plain", 0, load)
 
 
-def open_published(path: str | Path) -> Published:
-    """Opens a folder in Hugging Face's layout, or a GGUF file.
+def open_published(path: str | Path, tokenizer: str | Path | None = None) -> Published:
+    """Opens a folder in Hugging Face's layout, a GGUF file, or a checkpoint of llama2.c.
+
+    Args:
+        path: the folder or file.
+        tokenizer: see `open_model`.
 
     Raises:
-        ValueError: neither; an unknown family; a config that the family refuses.
+        ValueError: neither, or pickles; an unknown family; a config that the family refuses.
     """
     path = Path(path)
     if path.is_file():
-        file = gguf.GGUF(path)
+        pickles.refuse(path)
+        bare = path.suffix == ".bin"
+        file = llama2c.Llama2C(path) if bare else gguf.GGUF(path)
         family = _family(str(file.metadata.get("general.architecture")), path, "from_gguf")
         with _naming(path):
             config = family.from_gguf(file.metadata, file.tensors)
-        return Published(
-            family, config, family.gguf_table(config), file, tokenizers.from_gguf(file)
-        )
+        if tokenizer is None and bare:
+            raise ValueError(
+                f"{path}: llama2.c's files hold no tokenizer; import it with --tokenizer=FILE, the"
+                " tokenizer.bin or tokenizer.model that came with it"
+            )
+        own = tokenizers.from_gguf(file) if tokenizer is None else tokenizers.load(tokenizer)
+        return Published(family, config, family.gguf_table(config), file, own)
     description = path / "config.json"
     if not description.is_file():
+        pickles.refuse(path)
         raise ValueError(
             f"{path}: neither a model directory ({MODEL_FILE}), nor a Hugging Face folder"
-            " (config.json), nor a GGUF file"
+            " (config.json), nor a file of GGUF or llama2.c"
         )
     try:
         published = json.loads(description.read_text(encoding="utf-8"))
@@ -141,11 +158,12 @@ def open_published(path: str | Path) -> Published:
         raise ValueError(
             f"{description}: a JSON {type(published).__name__}, expected an object; fetch it again"
         )
-    family = _family(str(published.get("model_type")), description)
+    family = _family_of(str(published.get("model_type")), description)
     with _naming(description):
         config = family.from_hf(published)
     source = safetensors.open_model(path)
-    return Published(family, config, family.hf_table(config), source, tokenizers.load(path))
+    own = tokenizers.load(tokenizer or path)
+    return Published(family, config, family.hf_table(config), source, own)
 
 
 def random_model(
@@ -277,6 +295,14 @@ def _family(name: str, where: Path, having: str = "Model") -> ModuleType:
         return lookup.find("models", name, having)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _family_of(model_type: str, where: Path) -> ModuleType:
+    """The family of a config.json: the one that lists its model_type, or has it for a name."""
+    for name in lookup.names("models", "HF_MODEL_TYPES"):
+        if model_type in (family := lookup.find("models", name)).HF_MODEL_TYPES:
+            return family
+    return _family(model_type, where)
 
 
 def _place(array: np.ndarray, placement: jax.sharding.Sharding) -> jax.Array:

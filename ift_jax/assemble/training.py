@@ -162,6 +162,14 @@ def build_rows(
         ValueError: see `data.dataset.build`; or rows that the mesh doesn't divide.
     """
 
+    functions = model.functions
+    E = config.data.encoder_length
+    if functions.encoder_decoder != (E is not None):
+        has = "no encoder: leave it out" if E else "an encoder: say how many tokens it reads"
+        raise ValueError(
+            f"config.data.encoder_length = {E}, and the {functions.family} family has {has}"
+        )
+
     def build(count: int) -> rows.RowSource:
         return dataset.build(
             read_mixture(config),
@@ -170,8 +178,10 @@ def build_rows(
             data_directory(config),
             count,
             packing=config.data.packing,
-            context=model.functions.config.max_length,
-            vocab_size=model.functions.config.V,
+            context=functions.config.max_length,
+            vocab_size=functions.config.V,
+            encoder_length=E,
+            start_id=functions.config.start_id if functions.encoder_decoder else None,
         )
 
     micro_steps = config.batch.micro_steps
@@ -210,9 +220,9 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
 
 def _speed(config: ConfigDict, functions: Any, rows_per_step: int) -> metrics.Speed:
     """A meter that knows a step's FLOPs: the backward pass costs two forward ones."""
-    T = config.data.length
+    T, E = config.data.length, config.data.encoder_length or 0
     return metrics.Speed(
-        step_flops=3 * rows_per_step * functions.flops(T, T),
+        step_flops=3 * rows_per_step * functions.flops(T, T, E),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
 

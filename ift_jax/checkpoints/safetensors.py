@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, Protocol
 import ml_dtypes
 import numpy as np
 
+from ift_jax.checkpoints import pickles
+
 DTYPES = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -41,7 +43,6 @@ MAX_SHARD_BYTES = 5 * 10**9
 
 _MAX_HEADER_BYTES = 100 * 10**6  # the limit of the reference implementation
 _MAX_RANK = 32
-_PICKLES = ("*.bin", "*.pt", "*.pth")
 
 
 class SafetensorsError(ValueError):
@@ -163,24 +164,15 @@ def open_model(directory: str | Path) -> File | Shards:
     """Opens the weights of a Hugging Face model folder: one file, or shards and their index.
 
     Raises:
-        SafetensorsError: there are none, or only pickles (`.bin`, `.pt`, `.pth`), which could run
-            code when read: the error gives the command that converts them elsewhere.
+        SafetensorsError: there are none.
+        PickleError: there are only pickles (`.bin`, `.pt`, `.pth`).
     """
     directory = Path(directory)
     if (directory / INDEX).is_file():
         return Shards(directory / INDEX)
     if (directory / SINGLE).is_file():
         return File(directory / SINGLE)
-    pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
-    if pickles:
-        raise SafetensorsError(
-            f"{directory}: has pickled weights ({pickles[0]}) and no {SINGLE}. Reading a pickle can"
-            " run code, so it is not done here. Convert it once in an environment of its own:\n"
-            "  uv run --no-project --with torch --with transformers --with safetensors python -c"
-            ' "from transformers import AutoModelForCausalLM as M;'
-            f" M.from_pretrained({str(directory)!r}, torch_dtype='auto')"
-            f'.save_pretrained({str(directory) + "-safetensors"!r})"'
-        )
+    pickles.refuse(directory)
     raise SafetensorsError(f"{directory}: has neither {SINGLE} nor {INDEX}")
 
 

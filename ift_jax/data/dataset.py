@@ -20,7 +20,7 @@ from ift_jax.tasks.task import Example
 from ift_jax.tokenizers import Tokenizer
 
 # In every folder's name: raise it when the same input comes to give other tokens or rows.
-FORM = 2
+FORM = 3
 
 
 def build(
@@ -32,6 +32,8 @@ def build(
     packing: bool = True,
     context: int | None = None,
     vocab_size: int | None = None,
+    encoder_length: int | None = None,
+    start_id: int | None = None,
 ) -> RowSource:
     """Packed rows of a mixture, from the stores under `directory`, which are made if need be.
 
@@ -46,29 +48,39 @@ def build(
         packing: whether a row has several examples, or one.
         context: the most positions that the model has, if it is to be checked.
         vocab_size: V of the model, if it is to be checked.
+        encoder_length: E, slots for the encoder of an encoder-decoder.
+        start_id: token that its decoder begins with.
 
     Raises:
         ValueError: rows longer than the context, a token id outside the model's vocabulary, a
             task without rows or with rows that don't fit, or a damaged store.
     """
-    if context is not None and length > context:
-        raise ValueError(
-            f"rows of {length} tokens are longer than the model's context of {context}; lower"
-            f" data.length to at most {context}"
-        )
+    for field, slots in (("length", length), ("encoder_length", encoder_length)):
+        if context is not None and slots is not None and slots > context:
+            raise ValueError(
+                f"rows of {slots} tokens are longer than the model's context of {context}; lower"
+                f" data.{field} to at most {context}"
+            )
     directory = Path(directory)
+    lengths = tokenize.Lengths(length, encoder_length)
     tasks = [
-        _Task(entry, source, mixture, tokenizer, length, directory)
+        _Task(entry, source, mixture, tokenizer, lengths, directory)
         for entry, source in zip(mixture.entries, mixture.sources(), strict=True)
     ]
     shares = mixtures.rates(mixture.entries, [len(task.source.rows) for task in tasks])
-    key = cache.digest(
-        FORM, [task.folder.name for task in tasks], shares, mixture.seed, length, rows, packing
-    )
+    about = {
+        "length": length,
+        "encoder_length": encoder_length,
+        "start_id": start_id,
+        "rows": rows,
+        "packing": packing,
+        "seed": mixture.seed,
+    }
+    key = cache.digest(FORM, [task.folder.name for task in tasks], shares, about)
     folder = directory / "plans" / cache.folder_name(f"{rows}x{length}", key)
     cache.cached(
         folder,
-        lambda partial: _write_plan(partial, tasks, shares, mixture.seed, length, rows, packing),
+        lambda partial: about | _write_plan(partial, tasks, shares, lengths, about),
     )
     source = RowSource(folder, [task.folder for task in tasks])
     if vocab_size is not None:
@@ -106,6 +118,10 @@ def table(source: RowSource) -> str:
         f"{len(source):,} rows of {source.length} tokens, {source.examples_per_row:.2f} examples"
         f" a row, {source.fill:.1%} of slots filled"
     )
+    if source.encoder_length is not None:
+        summary += (
+            f"; {source.encoder_length} tokens for the encoder, {source.encoder_fill:.1%} filled"
+        )
     return "\n".join([*printed, summary])
 
 
@@ -117,7 +133,7 @@ class _Task:
     source: Source
     mixture: Mixture
     tokenizer: Tokenizer
-    length: int
+    lengths: tokenize.Lengths
     directory: Path
 
     @functools.cached_property
@@ -136,10 +152,11 @@ class _Task:
             "delimiters": mixtures.DELIMITERS,
             "format": repr(prompts.find(self.mixture.format)),
             "tokenizer": self.tokenizer.fingerprint,
+            "specials": (self.tokenizer.bos_id, self.tokenizer.eos_id),
             "seed": self.mixture.seed,
             "shots": self.entry.shots,
             "shot_share": self.entry.shot_share,
-            "most_tokens": self.length + 1,
+            "lengths": dataclasses.astuple(self.lengths),
         }
 
     @property
@@ -150,7 +167,7 @@ class _Task:
     def extend(self, count: int) -> tokenize.TokenStore:
         """The token store, with the draws [0, count) in it."""
         tokenize.extend(
-            self.folder, count, self.candidates, self.tokenizer, self.length + 1, self.inputs
+            self.folder, count, self.candidates, self.tokenizer, self.lengths, self.inputs
         )
         return tokenize.TokenStore(self.folder)
 
@@ -180,11 +197,12 @@ def _write_plan(
     partial: Path,
     tasks: list[_Task],
     shares: tuple[float, ...],
-    seed: int,
-    length: int,
-    rows: int,
-    packing: bool,
+    lengths: tokenize.Lengths,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
+    rows, seed = about["rows"], about["seed"]
+    # The encoder's stream comes first: inputs are longer than answers.
+    capacity = [lengths.T] if lengths.E is None else [lengths.E, lengths.T]
     count = rows
     while True:
         drawn_from = np.array(mixtures.schedule(shares, seed, count), np.int64)[:, 0]
@@ -196,12 +214,15 @@ def _write_plan(
             pieces[drawn_from == index] = store.pieces(used[index])
         draws = np.repeat(np.arange(count), pieces)
         entries = drawn_from[draws]
-        numbers, sizes = np.empty((2, len(draws)), np.int64)
+        numbers = np.empty(len(draws), np.int64)
+        sizes = np.empty((len(draws), len(capacity)), np.int64)
         for index, store in enumerate(stores):
-            lengths = store.lengths(used[index])
-            numbers[entries == index] = np.arange(len(lengths))
-            sizes[entries == index] = lengths - 1
-        packer = pack.best_fit(sizes.tolist(), length) if packing else pack.one_each(sizes)
+            tokens, targets = store.lengths(used[index]), store.targets(used[index])
+            streams = [tokens - 1] if lengths.E is None else [tokens - targets, targets]
+            numbers[entries == index] = np.arange(len(tokens))
+            sizes[entries == index] = np.stack(streams, axis=1)
+        packed = pack.best_fit(sizes.tolist(), capacity)
+        packer = packed if about["packing"] else pack.one_each(sizes.tolist())
         plan = list(itertools.islice(packer, rows))
         if len(plan) == rows:
             break
@@ -213,12 +234,10 @@ def _write_plan(
     np.save(partial / "numbers.npy", numbers[chosen])
     drawn = np.bincount(drawn_from[: draws[chosen.max()] + 1], minlength=len(tasks)).tolist()
     packed = [numbers[chosen[entries[chosen] == index]] for index in range(len(tasks))]
+    *encoder_fill, fill = (sizes[chosen].sum(axis=0) / (rows * np.array(capacity))).tolist()
     return {
-        "length": length,
-        "rows": rows,
-        "packing": packing,
-        "seed": seed,
-        "fill": float(sizes[chosen].sum() / (rows * length)),
+        "fill": fill,
+        "encoder_fill": encoder_fill[0] if encoder_fill else None,
         "tasks": [
             {"share": share, **_record(*of_task)}
             for share, *of_task in zip(shares, tasks, stores, drawn, packed, strict=True)

@@ -29,6 +29,11 @@ DTYPES = {
     "targets_BT": np.int32,
     "weights_BT": np.float32,
 }
+ENCODER_DTYPES = {
+    "enc_tokens_BE": np.int32,
+    "enc_positions_BE": np.int32,
+    "enc_segments_BE": np.int32,
+}
 
 
 class RowSource:
@@ -36,6 +41,7 @@ class RowSource:
 
     Attributes:
         length: T, slots of a row.
+        encoder_length: E, slots of what the encoder reads; None for a decoder-only model.
         tasks: the mixture's tasks, in its order.
         manifest: of the row plan: rows, fill, and a record per task.
         plan: the row plan's name, which follows from everything that the rows are made of.
@@ -45,6 +51,7 @@ class RowSource:
         """Opens a row plan and the token stores that it draws from, one per task."""
         self.manifest = cache.read(plan)
         self.length = self.manifest["length"]
+        self.encoder_length = self.manifest["encoder_length"]
         self.tasks = tuple(task["task"] for task in self.manifest["tasks"])
         self.plan = plan.name
         self._folder, self._stores = plan, [TokenStore(folder) for folder in stores]
@@ -70,6 +77,11 @@ class RowSource:
         """The share of slots that hold a token."""
         return self.manifest["fill"]
 
+    @property
+    def encoder_fill(self) -> float | None:
+        """The share of the encoder's slots that hold a token."""
+        return self.manifest["encoder_fill"]
+
     def largest_ids(self) -> list[int]:
         """The largest token id in each task's store."""
         return [store.largest_id() for store in self._stores]
@@ -82,14 +94,28 @@ class RowSource:
     def __getitem__(self, row: int) -> dict[str, np.ndarray]:
         """A row: each array of `dims.Batch`, without its batch axis.
 
-        Slot i of an example holds its token i and, as target, token i+1. Padding is 0 throughout.
+        Slot i of an example holds its token i and, as target, token i+1. An encoder-decoder reads
+        the input in its encoder, and in its decoder the answer after the token that begins it.
+        Padding is 0 throughout.
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
         arrays = {name: np.zeros(self.length, dtype) for name, dtype in DTYPES.items()}
-        start = 0
+        if self.encoder_length is not None:
+            for name, dtype in ENCODER_DTYPES.items():
+                arrays[name] = np.zeros(self.encoder_length, dtype)
+        start = encoder_start = 0
         for segment, (entry, number) in enumerate(self.examples(row), 1):
             tokens, trained = self._stores[entry].example(number)
+            if self.encoder_length is not None:
+                answer = int(trained.argmax())
+                span = slice(encoder_start, encoder_start + answer)
+                arrays["enc_tokens_BE"][span] = tokens[:answer]
+                arrays["enc_positions_BE"][span] = np.arange(answer)
+                arrays["enc_segments_BE"][span] = segment
+                encoder_start = span.stop
+                tokens = np.concatenate([[self.manifest["start_id"]], tokens[answer:]])
+                trained = np.ones(len(tokens), bool)
             span = slice(start, start + len(tokens) - 1)
             arrays["tokens_BT"][span] = tokens[:-1]
             arrays["targets_BT"][span] = tokens[1:]
@@ -143,7 +169,7 @@ def batches(
 
 def _read_step(source: RowSource, rows_per_step: int, rows: np.ndarray, step: int) -> Batch:
     read = [source[step * rows_per_step + row] for row in rows.tolist()]
-    return Batch(**{name: np.stack([row[name] for row in read]) for name in DTYPES})
+    return Batch(**{name: np.stack([row[name] for row in read]) for name in read[0]})
 
 
 def addressable_rows(

@@ -29,11 +29,17 @@ def show_row(
     segments_T = arrays["segments_BT"]
     used = int((segments_T > 0).sum())
     lines = [f"═══ row {row}: {used} of {source.length} slots filled"]
+    if source.encoder_length is not None:
+        read = int((arrays["enc_segments_BE"] > 0).sum())
+        lines[0] += f", {read} of {source.encoder_length} for the encoder"
     for segment, (entry, number) in enumerate(source.examples(row), 1):
         span = np.flatnonzero(segments_T == segment)
         targets = arrays["targets_BT"][span].tolist()
-        tokens = [int(arrays["tokens_BT"][span[0]]), *targets]
-        trained = [False, *(arrays["weights_BT"][span] > 0).tolist()]
+        before = arrays["tokens_BT"][span[:1]].tolist()
+        if source.encoder_length is not None:
+            before = arrays["enc_tokens_BE"][arrays["enc_segments_BE"] == segment].tolist()
+        tokens = [*before, *targets]
+        trained = [False] * len(before) + (arrays["weights_BT"][span] > 0).tolist()
         lines.append(
             f"─── example {segment}: {source.tasks[entry]} {number};"
             f" slots {span[0]} to {span[-1]}, {sum(trained)} of {len(targets)} targets trained"

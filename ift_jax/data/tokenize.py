@@ -9,9 +9,10 @@ adding shards and never changes what it has.
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import enum
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,26 @@ class Outcome(enum.IntEnum):
     CUT = 2
     DROPPED = 3
     SPLIT = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """Slots of a row: T of the decoder's and, for an encoder-decoder, E of the encoder's."""
+
+    T: int
+    E: int | None = None
+
+    def __str__(self) -> str:
+        read = "" if self.E is None else f" and {self.E} for the encoder"
+        return f"rows of {self.T} slots{read}"
+
+    def excess(self, trained: Sequence[bool]) -> int:
+        """Tokens that an example's input must lose for the example to fit; more than it has, if
+        the answer alone is too long."""
+        if self.E is None:
+            return max(0, len(trained) - 1 - self.T)
+        answer = len(trained) - trained.index(True)
+        return len(trained) if answer > self.T else max(0, len(trained) - answer - self.E)
 
 
 def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
@@ -72,10 +93,32 @@ def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int],
     return tokens, trained
 
 
+def input_and_answer(
+    tokens: list[int], trained: list[bool], tokenizer: Tokenizer
+) -> tuple[list[int], list[bool]]:
+    """An example as an encoder-decoder has it: the last trained part is its answer.
+
+    All before is the input that the encoder reads, untrained, and ends in EOS, as T5's does.
+
+    Raises:
+        ValueError: there is nothing before it, as in plain text.
+    """
+    stop = len(trained) - trained[::-1].index(True)
+    start = stop - next((n for n, flag in enumerate(trained[:stop][::-1]) if not flag), stop)
+    if not start:
+        raise ValueError(
+            "plain text has no input for an encoder to read; leave the task out, or train a"
+            " decoder-only model on it"
+        )
+    end = [] if tokens[start - 1] == tokenizer.eos_id else [tokenizer.eos_id]
+    read, answer = [*tokens[:start], *end], tokens[start:stop]
+    return [*read, *answer], [False] * len(read) + [True] * len(answer)
+
+
 def shorten(
-    tokens: list[int], trained: list[bool], most: int, tokenizer: Tokenizer
+    tokens: list[int], trained: list[bool], excess: int, tokenizer: Tokenizer
 ) -> tuple[list[int], list[bool]] | None:
-    """Cuts an example to `most` tokens from the front of its first input, or gives it up.
+    """Cuts `excess` tokens from the front of an example's first input, or gives it up.
 
     BOS, the separator, and everything from the first trained token on stay: a cut answer would
     be learned as a whole one.
@@ -83,14 +126,13 @@ def shorten(
     Returns:
         (tokens, trained), or None where no token of the first input would be left.
     """
-    excess = len(tokens) - most
     start = int(tokens[0] == tokenizer.bos_id)
     stop = trained.index(True)
     if stop > start and tokens[stop - 1] == tokenizer.eos_id:
         stop -= 1
     if excess >= stop - start:
         return None
-    cut = slice(start, start + max(excess, 0))
+    cut = slice(start, start + excess)
     tokens, trained = list(tokens), list(trained)
     del tokens[cut], trained[cut]
     return tokens, trained
@@ -119,7 +161,7 @@ def extend(
     count: int,
     candidates: Callable[[int], Iterable[Example]],
     tokenizer: Tokenizer,
-    most: int,
+    lengths: Lengths,
     about: dict[str, Any],
 ) -> None:
     """Tokenizes the draws [0, count) that a store hasn't yet.
@@ -129,17 +171,18 @@ def extend(
         count: draws wanted.
         candidates: what a draw may be, the best first: each next has an exemplar fewer.
         tokenizer: see `ift_jax.tokenizers`.
-        most: tokens that an example may have.
+        lengths: of the rows that its examples must fit in.
         about: what to say in the manifests.
 
     Raises:
-        ValueError: a token id outside the tokenizer's vocabulary, or no draw that fits.
+        ValueError: a token id outside the tokenizer's vocabulary, no draw that fits, or plain text
+            for an encoder-decoder.
     """
     for shard in range(shard_of(count - 1) + 1 if count else 0):
         cache.cached(
             folder / f"{shard:02d}",
             lambda partial, shard=shard: _write_shard(
-                partial, shard, candidates, tokenizer, most, about
+                partial, shard, candidates, tokenizer, lengths, about
             ),
         )
 
@@ -161,7 +204,7 @@ def _write_shard(
     shard: int,
     candidates: Callable[[int], Iterable[Example]],
     tokenizer: Tokenizer,
-    most: int,
+    lengths: Lengths,
     about: dict[str, Any],
 ) -> dict[str, Any]:
     tokens: list[int] = []
@@ -169,7 +212,10 @@ def _write_shard(
     offsets, outcomes, pieces, targets = [0], [], [], []
     longest = 0
     for draw in shard_range(shard):
-        outcome, examples, size = _tokenize_draw(candidates(draw), tokenizer, most)
+        try:
+            outcome, examples, size = _tokenize_draw(candidates(draw), tokenizer, lengths)
+        except ValueError as error:
+            raise ValueError(f"task {about['task']!r}, draw {draw}: {error}") from None
         longest = max(longest, size)
         for ids, flags in examples:
             tokens += ids
@@ -180,8 +226,8 @@ def _write_shard(
         pieces.append(len(examples))
     if not tokens:
         raise ValueError(
-            f"task {about['task']!r}: none of the draws {shard_range(shard)} fits in {most}"
-            f" tokens (the longest has {longest}); raise the row length or drop the task"
+            f"task {about['task']!r}: none of the draws {shard_range(shard)} fits in {lengths}"
+            f" (the longest has {longest} tokens); raise the row length or drop the task"
         )
     if max(tokens) >= tokenizer.vocab_size or min(tokens) < 0:
         raise ValueError(
@@ -198,7 +244,7 @@ def _write_shard(
 
 
 def _tokenize_draw(
-    candidates: Iterable[Example], tokenizer: Tokenizer, most: int
+    candidates: Iterable[Example], tokenizer: Tokenizer, lengths: Lengths
 ) -> tuple[Outcome, list[tuple[list[int], list[bool]]], int]:
     """What became of a draw, its examples' (tokens, trained), and its tokens before that."""
     outcome = Outcome.WHOLE
@@ -207,12 +253,14 @@ def _tokenize_draw(
         # The first token is nobody's target.
         if not any(trained[1:]):
             return Outcome.DROPPED, EMPTY, len(tokens)
-        if len(tokens) <= most:
+        if lengths.E is not None:
+            tokens, trained = input_and_answer(tokens, trained, tokenizer)
+        if not (excess := lengths.excess(trained)):
             return outcome, [(tokens, trained)], len(tokens)
         outcome = Outcome.FEWER_SHOTS
-    if pieces := split(tokens, trained, most):
+    if pieces := split(tokens, trained, lengths.T + 1):
         return Outcome.SPLIT, pieces, len(tokens)
-    if short := shorten(tokens, trained, most, tokenizer):
+    if short := shorten(tokens, trained, excess, tokenizer):
         return Outcome.CUT, [short], len(tokens)
     return Outcome.DROPPED, EMPTY, len(tokens)
 

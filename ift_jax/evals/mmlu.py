@@ -18,7 +18,8 @@ import jax
 
 from ift_jax import prompts
 from ift_jax.evals import protocols
-from ift_jax.evals.likelihood import Request, Scorer, request
+from ift_jax.evals.layout import Request
+from ift_jax.evals.likelihood import Scorer, fed_tokens, request
 from ift_jax.evals.questions import LETTERS, Question, Questions, read_directory
 from ift_jax.evals.statistics import METHODS, Accuracy, accuracy, macro
 
@@ -148,6 +149,9 @@ class MMLU:
         self.prompt_format = prompt_format
         self._format = prompts.find(prompt_format)
         self._tokenizer = tokenizer
+        # An encoder-decoder's encoder reads a prompt that ends so, whatever the format.
+        self._eos_separator = self._format.eos_separator or functions.encoder_decoder
+        self._functions = functions
         self._scorer = Scorer(functions, mesh)
         limits = (self.protocol.max_prompt_tokens, functions.config.max_length)
         self._max_tokens = min(n for n in limits if n is not None)
@@ -213,7 +217,7 @@ class MMLU:
                 "index": asked.question.index,
                 "shots": asked.shots,
                 "prompt": asked.prompt.text,
-                "eos_separator": self._format.eos_separator,
+                "eos_separator": self._eos_separator,
                 "continuations": list(asked.prompt.continuations),
             }
             for asked in self._asked
@@ -292,13 +296,13 @@ class MMLU:
                 self._tokenizer,
                 prompt.text,
                 prompt.continuations,
-                eos_separator=self._format.eos_separator,
+                eos_separator=self._eos_separator,
                 name=f"{question.subject}, question {question.index}",
             )
-            if asked.length <= self._max_tokens:
+            if (length := fed_tokens(asked, self._functions)) <= self._max_tokens:
                 return _Asked(question, prompt, asked, shots)
         raise ValueError(
-            f"{question.subject}, question {question.index}: {asked.length} tokens even without"
+            f"{question.subject}, question {question.index}: {length} tokens even without"
             f" shots, and the limit is {self._max_tokens} (the model's context or the protocol's);"
             " leave the question out or use a model with a longer context"
         )

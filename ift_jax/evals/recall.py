@@ -52,7 +52,12 @@ class Recall:
         self._clozes = clozes
         self._scorer = Scorer(functions, mesh)
         self._requests = [
-            request(tokenizer, cloze.prefix, [f" {choice}." for choice in cloze.choices])
+            request(
+                tokenizer,
+                cloze.prefix,
+                [f" {choice}." for choice in cloze.choices],
+                eos_separator=functions.encoder_decoder,
+            )
             for cloze in clozes
         ]
 

@@ -22,6 +22,17 @@ def check_size(where: str, size: Any) -> int:
     return size
 
 
+def check_switch(where: str, switch: Any) -> bool:
+    """The switch itself, True or False; 'false', 0 and None, which files also hold, are none.
+
+    Raises:
+        ValueError: says where, what was seen, and what is expected.
+    """
+    if type(switch) is not bool:
+        raise ValueError(f"{where} = {switch!r} must be True or False")
+    return switch
+
+
 def check_fields(
     config: Any,
     *,
@@ -31,6 +42,8 @@ def check_fields(
     choices: Mapping[str, Collection[str]],
 ) -> None:
     """Checks a Config's fields one by one; what they must be together is the family's to check.
+
+    Its dropout, which every family has, must be in [0, 1).
 
     Args:
         config: of any family.
@@ -54,11 +67,12 @@ def check_fields(
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise ValueError(f"{where(field)} = {value!r} must be a positive number")
     for field in switches:
-        if type(value := getattr(config, field)) is not bool:
-            raise ValueError(f"{where(field)} = {value!r} must be True or False")
+        check_switch(where(field), getattr(config, field))
     for field, known in choices.items():
         if (value := getattr(config, field)) not in known:
             raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")
+    if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:
+        raise ValueError(f"{where('dropout')} = {config.dropout!r} is not in [0, 1)")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""LLaMA (Touvron et al. 2023, 2302.13971), Llama 2 (2307.09288), and what shares their shape.
+"""LLaMA (Touvron et al. 2023, 2302.13971), Llama 2 (2307.09288) and 3 (2407.21783), and kin.
 
 Pre-norm blocks of grouped-query attention with rotary positions and a SwiGLU MLP; no biases.
 """
@@ -22,7 +22,7 @@ from ift_jax.layers.dropout import Noise, drop
 from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import RMSNorm
-from ift_jax.layers.positions import rope_tables, rotate
+from ift_jax.layers.positions import llama3_divisors, rope_tables, rotate
 from ift_jax.sharding import constrain
 
 
@@ -33,6 +33,9 @@ class Config:
     Attributes:
         max_length: positions it was trained for.
         rope_theta: base of the rotary frequencies.
+        rope_factor: what they are divided by, for a longer context than was first trained on.
+        rope_length: that first context, to divide as Llama 3.1 does; None divides all alike.
+        rope_low, rope_high: turns within it, below which Llama 3.1 divides, above which it doesn't.
         norm_eps: added to the mean square in RMSNorm.
         tied: whether the output projection is the embedding table.
         dropout: rate on the embeddings and on each block's two residual branches.
@@ -51,6 +54,10 @@ class Config:
     V: int
     max_length: int = 2048
     rope_theta: float = 1e4
+    rope_factor: float = 1.0
+    rope_length: int | None = None
+    rope_low: float = 1.0
+    rope_high: float = 4.0
     norm_eps: float = 1e-6
     tied: bool = False
     dropout: float = 0.0
@@ -63,7 +70,7 @@ class Config:
         check_fields(
             self,
             sizes=(*"LDNKHFV", "max_length"),
-            numbers=("rope_theta", "norm_eps"),
+            numbers=("rope_theta", "rope_factor", "rope_low", "rope_high", "norm_eps"),
             switches=("tied", "scan"),
             choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
         )
@@ -71,8 +78,10 @@ class Config:
             raise ValueError(f"llama.Config: K = {self.K} does not divide N = {self.N} heads")
         if self.H % 2:
             raise ValueError(f"llama.Config: H = {self.H} must be even for rotary positions")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"llama.Config: dropout = {self.dropout!r} is not in [0, 1)")
+        if self.rope_length is not None:
+            check_size("llama.Config: rope_length", self.rope_length)
+        if (low := self.rope_low) >= (high := self.rope_high):
+            raise ValueError(f"llama.Config: rope_low = {low} must be below rope_high = {high}")
 
 
 def _llama(L: int, D: int, N: int, F: int, *, K: int = 0, **switches: Any) -> Config:
@@ -93,6 +102,11 @@ SIZES = {
     "2-7b": _llama(32, 4096, 32, 11008, norm_eps=1e-5, max_length=4096),
     "2-13b": _llama(40, 5120, 40, 13824, norm_eps=1e-5, max_length=4096),
     "2-70b": _llama(80, 8192, 64, 28672, K=8, norm_eps=1e-5, max_length=4096),
+    # Llama 3.1, 2407.21783 Table 3; V and the scaling from its published config.json.
+    "3.1-8b": Config(
+        L=32, D=4096, N=32, K=8, H=128, F=14336, V=128256, max_length=131072, rope_theta=5e5,
+        rope_factor=8.0, rope_length=8192, norm_eps=1e-5,
+    ),
     # HuggingFaceTB/SmolLM2-135M's config.json.
     "smollm2-135m": Config(
         L=30, D=576, N=9, K=3, H=64, F=1536, V=49152, max_length=8192, rope_theta=1e5,
@@ -160,7 +174,13 @@ class Model(Decoder):
 
     def shared(self, positions_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Rotary tables."""
-        return rope_tables(positions_BT, self.config.H, self.config.rope_theta)
+        c = self.config
+        divisors_h = c.rope_factor
+        if c.rope_length is not None:
+            divisors_h = llama3_divisors(
+                c.H, c.rope_theta, c.rope_factor, c.rope_length, c.rope_low, c.rope_high
+            )
+        return rope_tables(positions_BT, c.H, c.rope_theta, divisors_h)
 
     def final(self, x_BTD: jax.Array) -> jax.Array:
         """See `Decoder.final`."""
@@ -237,15 +257,12 @@ HF_SUPPORTED = {
     "attention_bias": False,
     "mlp_bias": False,
     "rope_parameters": None,
-    "rope_parameters.rope_type": "default",
     "rope_scaling": None,
-    "rope_scaling.rope_type": "default",
-    "rope_scaling.type": "default",
     "rope_interleaved": False,
     "attention_dropout": 0.0,
     "pretraining_tp": 1,
 }
-"""Switches of Hugging Face's config.json that this family has at one value only; a.b is b in a."""
+"""Switches of Hugging Face's config.json that this family has at one value only."""
 
 # fmt: off
 HF_IGNORED = frozenset({
@@ -256,6 +273,18 @@ HF_IGNORED = frozenset({
 # fmt: on
 """Fields of config.json that don't change what is computed."""
 
+ROPE_SCALING = {
+    "default": {},
+    "linear": {"factor": "rope_factor"},
+    "llama3": {
+        "factor": "rope_factor",
+        "original_max_position_embeddings": "rope_length",
+        "low_freq_factor": "rope_low",
+        "high_freq_factor": "rope_high",
+    },
+}
+"""Of each `rope_type`, its keys in config.json, and what Config calls them."""
+
 
 def from_hf(published: Mapping[str, Any]) -> Config:
     """The Config of a Hugging Face config.json.
@@ -264,12 +293,13 @@ def from_hf(published: Mapping[str, Any]) -> Config:
         ValueError: a field is missing, or changes the computation in a way that isn't supported.
     """
     fields = dict(published)
-    for field in ("rope_parameters", "rope_scaling"):
-        if isinstance(fields.get(field), Mapping):
-            fields |= {f"{field}.{key}": value for key, value in fields.pop(field).items()}
+    # The one since transformers 5, the other before.
+    rope = "rope_scaling" if fields.get("rope_parameters") is None else "rope_parameters"
+    if isinstance(fields.get(rope), Mapping):
+        fields |= {f"{rope}.{key}": value for key, value in fields.pop(rope).items()}
     with taken("llama", fields, supported=HF_SUPPORTED, ignored=HF_IGNORED) as fields:
         theta = fields.pop("rope_theta", None)
-        inner = fields.pop("rope_parameters.rope_theta", None)
+        inner = fields.pop(f"{rope}.rope_theta", None)
         if theta and inner and theta != inner:
             raise ValueError(f"config.json: two values of rope_theta: {theta!r} and {inner!r}")
         D = check_size("config.json: hidden_size", fields.pop("hidden_size"))
@@ -286,11 +316,30 @@ def from_hf(published: Mapping[str, Any]) -> Config:
             rope_theta=theta or inner or 1e4,
             norm_eps=fields.pop("rms_norm_eps", 1e-6),
             tied=fields.pop("tie_word_embeddings", False),
+            **_rope_scaling(fields, rope),
         )
+
+
+def _rope_scaling(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    """Config's fields of the scaling in config.json's field `where`, popped."""
+    keys = (f"{where}.rope_type", f"{where}.type")
+    kind, *other = [fields.pop(key) for key in keys if key in fields] or ["default"]
+    if kind not in list(ROPE_SCALING) or other not in ([], [kind]):
+        raise ValueError(
+            f"config.json: {where}.rope_type = {' and '.join(map(repr, [kind, *other]))} is not"
+            f" supported by the llama family, expected one of {list(ROPE_SCALING)}"
+        )
+    found = {ours: fields.pop(f"{where}.{key}") for key, ours in ROPE_SCALING[kind].items()}
+    if kind == "llama3":
+        check_size(f"config.json: {where}.original_max_position_embeddings", found["rope_length"])
+    return found
 
 
 def to_hf(config: Config) -> dict[str, Any]:
     """The Hugging Face config.json of a Config."""
+    unscaled = "default" if config.rope_factor == 1 else "linear"
+    kind = unscaled if config.rope_length is None else "llama3"
+    scaling = {key: getattr(config, ours) for key, ours in ROPE_SCALING[kind].items()}
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -306,6 +355,7 @@ def to_hf(config: Config) -> dict[str, Any]:
         "vocab_size": config.V,
         "max_position_embeddings": config.max_length,
         "rope_theta": config.rope_theta,
+        "rope_scaling": None if kind == "default" else {"rope_type": kind, **scaling},
         "rms_norm_eps": config.norm_eps,
         "tie_word_embeddings": config.tied,
     }

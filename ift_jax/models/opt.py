@@ -75,8 +75,6 @@ class Config:
             raise ValueError(
                 f"opt.Config: N = {self.N} heads of H = {self.H} must make up D = {self.D}"
             )
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"opt.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
     @property
     def K(self) -> int:

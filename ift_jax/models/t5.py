@@ -81,8 +81,6 @@ class Config:
             raise ValueError(
                 f"t5.Config: start_id = {self.start_id!r} is no token, expected 0 to {self.V - 1}"
             )
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"t5.Config: dropout = {self.dropout!r} is not in [0, 1)")
 
 
 def _t5(L: int, D: int, N: int, F: int) -> Config:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ift_jax.checkpoints import gguf_tokenizer
 from ift_jax.checkpoints.gguf import GGUF, GGUFError
-from ift_jax.tokenizers import bpe, sentencepiece
+from ift_jax.tokenizers import bpe, gguf, gpt2, llama2c, sentencepiece
 from ift_jax.tokenizers.bpe import BPE
-from ift_jax.tokenizers.interface import Tokenizer, check_fits, check_ids
+from ift_jax.tokenizers.interface import CONFIG_FILE, Tokenizer, check_fits, check_ids
 from ift_jax.tokenizers.sentencepiece import SentencePiece, train_sentencepiece
 
 __all__ = [
@@ -30,40 +29,44 @@ __all__ = [
 
 _NORMAL = 1  # of GGUF's token types, the ordinary one
 
+_FILES = (sentencepiece.FILE, sentencepiece.T5_FILE, bpe.FILE, gpt2.FILE)
+"""What a folder's tokenizer may be called, the one to take first."""
+
 
 def load(path: str | Path) -> SentencePiece | BPE:
     """Loads a tokenizer from its file, or from a folder that holds one.
 
-    A folder with both kinds gives its `tokenizer.model`, which is what Hugging Face's
-    `tokenizer.json` of such a model was converted from. A `tokenizer.json` needs the
-    `tokenizer_config.json` that Hugging Face puts beside it, for `eos_token` and `bos_token`.
+    A folder with a sentencepiece model and a `tokenizer.json` gives the former, from which Hugging
+    Face's was converted. A `tokenizer.json`, and GPT-2's `vocab.json` with its `merges.txt`, need
+    the `tokenizer_config.json` that Hugging Face puts beside them, for `eos_token` and `bos_token`.
+    A `.bin` file is llama2.c's.
 
     Raises:
         ValueError: no tokenizer there, or a broken one; names the file and the fix.
     """
     path = Path(path)
     if path.is_dir():
-        found = _files_in(path)
-        if not found:
+        found = _file_in(path)
+        if found is None:
             raise ValueError(
-                f"{path}: neither {sentencepiece.FILE} nor {bpe.FILE} in this folder;"
-                " put the model's own tokenizer file there"
+                f"{path}: none of {', '.join(_FILES)} in this folder; put the model's own"
+                " tokenizer file there"
             )
-        path = found[0]
+        path = found
     if not path.is_file():
         raise ValueError(f"{path}: no such file; give a tokenizer's file or its folder")
-    if path.suffix == ".json":
-        data = path.read_bytes()
-        return BPE(data, where=str(path), **bpe.specials_beside(path, data))
-    return SentencePiece(path.read_bytes(), where=str(path))
+    if path.name == gpt2.FILE:
+        return gpt2.load(path)
+    by_suffix = {".json": bpe.load, ".bin": llama2c.load}
+    return by_suffix.get(path.suffix, sentencepiece.load)(path)
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The tokenizer files of a folder, the one to take first."""
-    return [folder / name for name in (sentencepiece.FILE, bpe.FILE) if (folder / name).is_file()]
+def _file_in(folder: Path) -> Path | None:
+    """The tokenizer file of a folder."""
+    return next((folder / name for name in _FILES if (folder / name).is_file()), None)
 
 
-def from_gguf(gguf: GGUF) -> SentencePiece | BPE:
+def from_gguf(file: GGUF) -> SentencePiece | BPE:
     """A model's tokenizer: rebuilt from what its GGUF file says, else the original beside the file.
 
     Raises:
@@ -71,32 +74,31 @@ def from_gguf(gguf: GGUF) -> SentencePiece | BPE:
             one with other tokens; or metadata that disagree.
     """
     try:
-        rebuilt = gguf_tokenizer.rebuild(gguf)
+        return gguf.rebuild(file)
     except GGUFError as error:
-        folder = gguf.path.parent
-        if not _files_in(folder):
+        folder = file.path.parent
+        if _file_in(folder) is None:
             raise GGUFError(
-                f"{error}: put {sentencepiece.FILE}, or {bpe.FILE} with its {bpe.CONFIG_FILE},"
+                f"{error}: put {sentencepiece.FILE}, or {bpe.FILE} with its {CONFIG_FILE},"
                 f" into {folder.absolute()}, where it is read"
             ) from None
         original = load(folder)
-        _check_same(original, folder / original.filename, gguf)
+        _check_same(original, folder / original.filename, file)
         return original
-    return BPE(rebuilt.tokenizer_json, eos=rebuilt.eos, bos=rebuilt.bos, where=str(gguf.path))
 
 
-def _check_same(original: SentencePiece | BPE, where: Path, gguf: GGUF) -> None:
+def _check_same(original: SentencePiece | BPE, where: Path, file: GGUF) -> None:
     """A folder may hold another model's tokenizer: its tokens must be those of the GGUF file.
 
     Only ordinary tokens are compared: converters rename special ones, and fill up with others.
     """
-    tokens = gguf.value("tokenizer.ggml.tokens", list)
-    types = gguf.value("tokenizer.ggml.token_type", np.ndarray)
+    tokens = file.value("tokenizer.ggml.tokens", list)
+    types = file.value("tokenizer.ggml.token_type", np.ndarray)
     expected = {i: tokens[i] for i in np.flatnonzero(types[: len(tokens)] == _NORMAL).tolist()}
     pieces = dict(enumerate(original.pieces()))
     for i, token in expected.items():
         if pieces.get(i) != token:
             raise GGUFError(
-                f"{where}: token {i} is {pieces.get(i)!r}, {gguf.path} has {token!r}; replace it by"
+                f"{where}: token {i} is {pieces.get(i)!r}, {file.path} has {token!r}; replace it by"
                 " the model's own tokenizer file"
             )

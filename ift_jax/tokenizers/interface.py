@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+CONFIG_FILE = "tokenizer_config.json"
+"""What Hugging Face puts beside a tokenizer's own file."""
 
 
 class Tokenizer(Protocol):
@@ -17,7 +21,7 @@ class Tokenizer(Protocol):
         bos_id: what every document of the model's pretraining began with, or None.
         eos_id: what ends a document.
         fingerprint: SHA-256 of the tokenizer's file, in hex.
-        filename: that file's name, 'tokenizer.model' or 'tokenizer.json'.
+        filename: that file's name as `save` writes it, such as 'tokenizer.model'.
     """
 
     vocab_size: int
@@ -33,14 +37,15 @@ class Tokenizer(Protocol):
         """Token ids, and where in `text` the text of each token ends.
 
         An end is exclusive and counts characters, as in `text[:end]`. Ends never decrease. All
-        tokens that share a character between them (its UTF-8 bytes) end after that character.
+        tokens that share a character between them (its UTF-8 bytes, or the letters that a
+        normaliser makes of it) end after that character.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; special tokens are left out."""
 
     def save(self, directory: str | Path) -> None:
-        """Writes the tokenizer's original bytes as `directory/filename`, for `load`."""
+        """Writes the tokenizer's file as `directory/filename`, and what `load` needs beside it."""
 
 
 def check_ids(ids: Any, vocab_size: int, where: str) -> None:
@@ -97,3 +102,20 @@ def write_whole(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Writes a folder's tokenizer_config.json."""
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    write_whole(directory / CONFIG_FILE, f"{text}\n".encode())
+
+
+def parse_json(data: bytes, where: str) -> dict[str, Any]:
+    """The JSON object in `data`; a `ValueError` names the file, `where`, if there is none."""
+    try:
+        parsed = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{where}: not JSON: {error}; fetch it again") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{where}: a JSON {type(parsed).__name__}, expected an object")
+    return parsed

@@ -46,7 +46,7 @@ def make_train_step(
 
     Returns:
         The step. Its metrics are scalars: `loss` (nats per trained target), `accuracy`,
-        `target_tokens`, `tokens` (not padding), `token_share` (of all positions),
+        `target_tokens`, `tokens` (not padding, an encoder's too), `token_share` (of all positions),
         `grad_norm` (before clipping), `param_norm` (after the update), `lr`, and `skipped`
         (steps without an update so far).
     """
@@ -57,7 +57,7 @@ def make_train_step(
         def objective(params: dict[str, jax.Array]) -> tuple[jax.Array, Metrics]:
             row_noise = None if noise is None else noise(key, rows_B)
             cross_entropy, targets, correct = loss_sums(functions, params, batch, row_noise)
-            tokens = jnp.sum(batch.segments_BT != PADDING).astype(jnp.float32)
+            tokens = _count(batch.segments_BT) + _count(batch.enc_segments_BE)
             return cross_entropy, {
                 "cross_entropy": cross_entropy,
                 "target_tokens": targets,
@@ -110,6 +110,7 @@ def make_train_step(
             & (sums["target_tokens"] > 0)
         )
 
+        slots = sum(x.size for x in (batch.tokens_BT, batch.enc_tokens_BE) if x is not None)
         lr = optimizer.schedule(state.step)
         directions, opt_state = optimizer.transform.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda direction: -lr * direction, directions)
@@ -129,7 +130,7 @@ def make_train_step(
             "accuracy": sums["correct"] / targets,
             "target_tokens": sums["target_tokens"],
             "tokens": sums["tokens"],
-            "token_share": sums["tokens"] / batch.tokens_BT.size,
+            "token_share": sums["tokens"] / slots,
             "grad_norm": grad_norm,
             "param_norm": optax.tree.norm(params),
             "lr": lr,
@@ -137,3 +138,8 @@ def make_train_step(
         }
 
     return train_step
+
+
+def _count(segments: jax.Array | None) -> jax.Array | float:
+    """How many slots hold a token."""
+    return 0.0 if segments is None else jnp.sum(segments != PADDING).astype(jnp.float32)

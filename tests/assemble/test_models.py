@@ -12,13 +12,15 @@ import jax
 import numpy as np
 import pytest
 
-from ift_jax import tokenizers
+from ift_jax import lookup, tokenizers
 from ift_jax.assemble import models
 from ift_jax.checkpoints import safetensors
 from ift_jax.checkpoints.safetensors import Arrays
 from ift_jax.checkpoints.store import Store
+from ift_jax.models import llama
 from ift_jax.sharding import make_mesh
 from tests.checkpoints.test_gguf import F32, build, entry, tensor
+from tests.tokenizers.published import FAMILIES
 
 
 @pytest.fixture
@@ -123,6 +125,22 @@ def test_an_unknown_family_is_refused_by_name(mesh, tmp_path):
         models.open_model(tmp_path, mesh)
 
 
+def test_a_family_is_found_by_any_model_type_that_it_lists(hf, mesh, monkeypatch):
+    monkeypatch.setattr(llama, "HF_MODEL_TYPES", ("llama", "elder"), raising=False)
+    edit(hf / "config.json", model_type="elder")
+    assert refusal(hf, mesh).startswith(f"{hf / 'config.json'}: model_type = 'elder'")
+
+
+def test_a_model_type_is_one_familys():
+    listed = {
+        family: lookup.find("models", family).HF_MODEL_TYPES
+        for family in lookup.names("models", "HF_MODEL_TYPES")
+    }
+    assert all(family in model_types for family, model_types in listed.items())
+    everything = [model_type for model_types in listed.values() for model_type in model_types]
+    assert len(everything) == len(set(everything))
+
+
 def test_a_damaged_description_is_refused(random, mesh, tmp_path):
     models.describe(tmp_path, random)
     description = json.loads((tmp_path / models.MODEL_FILE).read_text())
@@ -198,6 +216,30 @@ def test_a_tokenizer_larger_than_the_embedding(hf, directory, mesh, tmp_path):
         said = refusal(folder, mesh)
         assert said.startswith(f"{folder}: tokenizer.model has 800 tokens"), said
         assert "only V=700 rows; use the tokenizer that the model was trained with" in said
+
+
+def test_every_familys_tokenizer_comes_along(hf, random, mesh, tmp_path):
+    for file in hf.glob("tokenizer*"):
+        file.unlink()
+    for family, make in FAMILIES.items():
+        source = make(shutil.copytree(hf, tmp_path / f"{family}-source"))
+        directory, exported = tmp_path / family, tmp_path / f"{family}-exported"
+        opened = dataclasses.replace(models.open_model(source, mesh), load=random.load)
+        models.describe(directory, opened)
+        models.export_model(opened, exported)
+        expected = tokenizers.load(source)
+        for path in (directory, exported):
+            seen = tokenizers.load(path)
+            for name in ("fingerprint", "vocab_size", "bos_id", "eos_id", "filename"):
+                assert getattr(seen, name) == getattr(expected, name), (path, name)
+
+        V = expected.vocab_size - 1
+        described = directory / models.MODEL_FILE
+        edit(source / "config.json", vocab_size=V)
+        edit(described, config=json.loads(described.read_text())["config"] | {"V": V})
+        for path in (source, directory):
+            said = refusal(path, mesh)
+            assert said.startswith(f"{path}: {expected.filename} has {V + 1} tokens"), said
 
 
 def test_a_gguf_with_a_sentencepiece_tokenizer_reads_the_one_beside_it(gguf, tokenizer_file, mesh):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ift_jax.assemble.models import open_model
@@ -12,6 +13,8 @@ from ift_jax.evals import questions
 from ift_jax.evals.mmlu import MMLU
 from ift_jax.generate.decode import Decoder, encode_prompt
 from ift_jax.sharding import make_mesh
+from tests.models.golden import logits, whole
+from tests.models.test_llama_llama2c import forward
 
 pytestmark = pytest.mark.real_data
 
@@ -30,6 +33,32 @@ def test_smollm2_says_paris():
         model.load(), [prompt], eos_id=model.tokenizer.eos_id, max_new_tokens=1
     )
     assert model.tokenizer.decode(answer) == " Paris"
+
+
+STORY = """, there was a little girl named Lily. She loved to play outside in the park. One day, \
+she saw a big, red ball. She wanted to play with it, but it was too high.
+Lily's mom said, "Lily, let's go to the park." Lily was sad and didn't know what to do. She said, \
+"I want to play with your ball, but I can't find it."
+Lily was sad and didn't know what to do. She said, "I'm sorry, Lily. I didn't know what to do."
+Lily didn't want to help her mom, so she said, "I'm sorry, mom. I didn't know what to do." Her mom \
+said, "Don't worry, Lily. We can help"""
+"""What llama2.c's run.c tells, by its doc/stories260K.md, after "Once upon a time"."""
+
+
+def test_stories260k_tells_its_story():
+    mesh = make_mesh("data:8,fsdp:1")
+    file = found("tokenizers/stories260K/stories260K.bin")
+    model = open_model(file, mesh, tokenizer=found("tokenizers/stories260K/tok512.bin"))
+    assert model.functions.parameter_count == 260_032
+    params = model.load()
+    prompt = encode_prompt(model.tokenizer, "plain", "Once upon a time")
+    (answer,) = Decoder(model.functions, mesh).greedy(
+        params, [prompt], eos_id=model.tokenizer.eos_id, max_new_tokens=250
+    )
+    assert model.tokenizer.decode(answer) == STORY
+    tokens_T = np.array(prompt + answer)
+    seen = logits(model.functions, params, whole(tokens_T[None]))[0]
+    np.testing.assert_allclose(seen, forward(file, tokens_T), atol=1e-4)
 
 
 def test_digits_are_cut_apart_before_anything_else():

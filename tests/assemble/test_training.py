@@ -14,9 +14,10 @@ from ift_jax import metrics
 from ift_jax.assemble import training
 from ift_jax.assemble.models import open_model
 from ift_jax.data import rows
+from ift_jax.evals.mmlu import MMLU
 from ift_jax.layers.dropout import Noise
 from ift_jax.sharding import make_mesh
-from ift_jax.tasks.world import number_comparison
+from ift_jax.tasks.world import number_comparison, questions
 from ift_jax.train.loop import Interrupted
 
 
@@ -169,6 +170,8 @@ def test_examples_a_step_become_rows_in_expectation(config, capsys):
         ({"mixture.entries": ({"task": "world.true_fals"},)}, "Did you mean 'world.true_false'"),
         ({"mixture.entries": ({"tsk": "x"},)}, r"entries\[0\].*tsk.*an entry has task, weight"),
         ({"model.init": "llama:7c"}, "no size '7c'.*There are: tiny, 7b"),
+        ({"model.init": "t5:tiny"}, "encoder_length = None, and the t5 family has an encoder: say"),
+        ({"data.encoder_length": 64}, "encoder_length = 64, and the llama family has no encoder"),
         ({"model.tokenizer": None}, "name a tokenizer's file in config.model.tokenizer"),
     ],
 )
@@ -178,6 +181,37 @@ def test_what_does_not_fit_is_refused_before_training(config, tmp_path, change, 
     with pytest.raises(ValueError, match=message):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_an_encoder_decoder_trains_resumes_and_is_scored(config, tmp_path):
+    config.model.init = "t5:tiny"
+    config.mixture.entries = ({"task": "world.number_comparison"},)
+    config.data.encoder_length, config.data.length = 96, 32
+    config.optimizer.lr = 3e-3
+    config.steps = 8
+    training.train(config, tmp_path / "run")
+    whole = final_params(tmp_path / "run")
+    first, *_, last = [loss for _, loss in losses(tmp_path / "run")]
+    assert last < first - 1
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "8")
+    training.train(config, tmp_path / "run")
+    for name, value in final_params(tmp_path / "run").items():
+        np.testing.assert_array_equal(value, whole[name], err_msg=name)
+
+    questions.write_mmlu(tmp_path / "mmlu")
+    mesh = make_mesh("fsdp:4,tensor:2")
+    model = open_model(tmp_path / "run", mesh)
+    mmlu = MMLU(
+        model.functions,
+        model.tokenizer,
+        tmp_path / "mmlu",
+        prompt_format="flan",
+        limit=1,
+        mesh=mesh,
+    )
+    record, *_ = mmlu.records(model.load())
+    assert record["choice"] in "ABCD" and record["tokens"] == [1, 1, 1, 1]
+    assert np.unique(record["loglikelihoods"]).size == 4
 
 
 def test_a_tokenizer_larger_than_the_embedding_is_refused(tokenizer_file):

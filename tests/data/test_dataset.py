@@ -104,13 +104,14 @@ def test_changing_one_task_changes_its_store_alone(tmp_path, mixture):
 
 
 @pytest.mark.parametrize(
-    "change", [{"format": "plain"}, {"seed": 6}, {"length": 64}, {"fingerprint": "other"}]
+    "change",
+    [{"format": "plain"}, {"seed": 6}, {"length": 64}, {"fingerprint": "other"}, {"bos_id": None}],
 )
 def test_what_tokens_depend_on_makes_other_stores(tmp_path, mixture, change):
     build(mixture, tmp_path / "data")
     before = stores(tmp_path / "data")
     format, seed = change.get("format", "flan"), change.get("seed", 5)
-    tokenizer = ToyTokenizer(fingerprint=change.get("fingerprint", "toy"))
+    tokenizer = ToyTokenizer(change.get("bos_id", 1), change.get("fingerprint", "toy"))
     other = Mixture(mixture.entries, format, seed)
     dataset.build(other, tokenizer, change.get("length", 48), tmp_path / "data", 20)
     assert len(stores(tmp_path / "data") - before) == 2
@@ -210,7 +211,7 @@ def test_plain_text_longer_than_a_row_is_split_and_nothing_lost(tmp_path, monkey
 
 
 def test_rows_too_short_for_a_task(tmp_path, mixture):
-    with pytest.raises(ValueError, match=r"one.json.* fits in 4 tokens .*; raise the row length"):
+    with pytest.raises(ValueError, match=r"one.json.* fits in rows .*; raise the row length"):
         build(mixture, tmp_path / "data", length=3)
 
 

@@ -58,6 +58,34 @@ def test_a_row_by_hand(tmp_path):
     }
 
 
+def test_an_encoder_decoders_row_by_hand(tmp_path):
+    lines = [{"instruction": "abcd", "input": "", "output": "ef"}]
+    (tmp_path / "t.json").write_text(json.dumps(lines))
+    mixture = Mixture((Entry(f"alpaca:{tmp_path / 't.json'}"),), "flan", seed=0)
+    source = dataset.build(
+        mixture, ToyTokenizer(bos_id=None), 5, tmp_path, 3, encoder_length=10, start_id=9
+    )
+    row = source[2]
+    # ab cd EOS for the encoder, ef EOS for the decoder: three and two slots; 5 allow two examples.
+    assert row["enc_tokens_BE"].tolist() == [101, 123, 2] * 2 + [0] * 4
+    assert row["enc_positions_BE"].tolist() == [0, 1, 2] * 2 + [0] * 4
+    assert row["enc_segments_BE"].tolist() == [1] * 3 + [2] * 3 + [0] * 4
+    assert row["tokens_BT"].tolist() == [9, 145] * 2 + [0]
+    assert row["targets_BT"].tolist() == [145, 2] * 2 + [0]
+    assert row["weights_BT"].tolist() == [1, 1] * 2 + [0]
+    assert row["positions_BT"].tolist() == [0, 1] * 2 + [0]
+    assert row["segments_BT"].tolist() == [1, 1, 2, 2, 0]
+    assert (source.fill, source.encoder_fill) == (0.8, 0.6)
+    assert (
+        "5 tokens, 2.00 examples a row, 80.0% of slots filled; 10 tokens for the encoder, 60.0%"
+        in (dataset.table(source))
+    )
+    (batch,) = rows.batches(source, 3, 0, 1)
+    np.testing.assert_array_equal(batch.enc_tokens_BE[2], row["enc_tokens_BE"])
+    placed = rows.to_device(batch, batch_sharding(make_mesh("data:1", jax.devices()[:1])))
+    np.testing.assert_array_equal(placed.enc_segments_BE, batch.enc_segments_BE)
+
+
 def test_step_s_is_rows_sB_to_sB_plus_B(source):
     (batch,) = rows.batches(source, B, 3, 4)
     assert batch.tokens_BT.shape == (B, T)

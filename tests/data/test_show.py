@@ -9,12 +9,12 @@ from ift_jax.tasks.mixture import Entry, Mixture
 from tests.data.toy_tokenizer import ToyTokenizer
 
 
-def rows_of(tmp_path, format):
+def rows_of(tmp_path, format, **options):
     (tmp_path / "t.json").write_text(
         json.dumps([{"instruction": "abc", "input": "", "output": "efé"}])
     )
     mixture = Mixture((Entry(f"alpaca:{tmp_path / 't.json'}"),), format, seed=0)
-    return dataset.build(mixture, ToyTokenizer(), 15, tmp_path, 1)
+    return dataset.build(mixture, ToyTokenizer(), 15, tmp_path, 1, **options)
 
 
 def test_what_is_trained_is_marked(tmp_path):
@@ -32,3 +32,12 @@ def test_what_is_trained_is_marked(tmp_path):
 def test_a_border_within_text(tmp_path):
     shown = show.show_row(rows_of(tmp_path, "plain"), 0, ToyTokenizer(), marks=("[", "]"))
     assert "<bos>abc[ efé<eos>]" in shown
+
+
+def test_what_an_encoder_reads_is_shown_before_the_answer(tmp_path):
+    source = rows_of(tmp_path, "flan", encoder_length=12, start_id=0)
+    assert show.show_row(source, 0, ToyTokenizer()).splitlines()[:3] == [
+        "═══ row 0: 9 of 15 slots filled, 12 of 12 for the encoder",
+        f"─── example 1: {source.tasks[0]} 0; slots 0 to 2, 3 of 3 targets trained",
+        "<bos>abc<eos>⟦efé<eos>⟧",
+    ]

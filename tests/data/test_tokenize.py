@@ -64,18 +64,18 @@ def test_special_tokens_written_in_text_stay_text():
 def test_shorten_cuts_the_front_of_the_input_alone():
     tokens, trained = tokenize.tokenize_example(Example.pair("abcdef", "gh"), TOY)
     assert tokens == [1, 101, 123, 145, 2, 167, 2]
-    assert tokenize.shorten(tokens, trained, 7, TOY) == (tokens, trained)
-    assert tokenize.shorten(tokens, trained, 5, TOY) == (
+    assert tokenize.shorten(tokens, trained, 0, TOY) == (tokens, trained)
+    assert tokenize.shorten(tokens, trained, 2, TOY) == (
         [1, 145, 2, 167, 2],
         [False, False, False, True, True],
     )
-    assert tokenize.shorten(tokens, trained, 4, TOY) is None
+    assert tokenize.shorten(tokens, trained, 3, TOY) is None
     assert tokens == [1, 101, 123, 145, 2, 167, 2]
 
 
 def test_shorten_never_cuts_what_is_trained():
     tokens, trained = tokenize.tokenize_example(Example.plain("abcdef"), TOY)
-    assert tokenize.shorten(tokens, trained, len(tokens) - 1, TOY) is None
+    assert tokenize.shorten(tokens, trained, 1, TOY) is None
 
 
 def candidates(number):
@@ -84,8 +84,9 @@ def candidates(number):
         yield Example.pair("ab" * (number % 4) * exemplars + "cd", "ef")
 
 
-def extend(folder, count, most=100, of=candidates, tokenizer=TOY):
-    tokenize.extend(folder, count, of, tokenizer, most, {"task": "toy"})
+def extend(folder, count, most=100, of=candidates, tokenizer=TOY, encoder=None):
+    lengths = tokenize.Lengths(most - 1, encoder)
+    tokenize.extend(folder, count, of, tokenizer, lengths, {"task": "toy"})
     return TokenStore(folder)
 
 
@@ -167,9 +168,51 @@ def test_examples_are_numbered_through_all_shards(tmp_path):
 
 
 def test_nothing_that_fits_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"'toy': none of the draws .* fits in 4 tokens"):
+    with pytest.raises(ValueError, match=r"'toy': none of the draws .* fits in rows of 3 slots"):
         extend(tmp_path / "s", 1, most=4)
     assert not (tmp_path / "s" / "00").exists()
+
+
+def test_the_encoder_has_all_before_the_last_answer_and_an_eos(tmp_path):
+    def turns(number):
+        if number == 0:
+            yield Example.pair("abcd", "ef")
+        elif number == 1:
+            yield Example.pair("abcd", "ef", separator=None)
+        else:
+            first = Example.pair("ab", "cd").parts
+            yield Example((*first, *Example.pair("ef", "gh", separator=None).parts))
+
+    store = extend(tmp_path / "s", 3, most=4, of=turns, encoder=9)
+    found = [
+        (tokens.tolist(), trained.tolist()) for tokens, trained in map(store.example, range(3))
+    ]
+    assert found == [
+        ([1, 101, 123, 2, 145, 2], [False] * 4 + [True] * 2),
+        ([1, 101, 123, 2, 145, 2], [False] * 4 + [True] * 2),
+        ([1, 101, 2, 123, 2, 1, 145, 2, 167, 2], [False] * 8 + [True] * 2),
+    ]
+
+
+def test_inputs_are_cut_to_the_encoder_and_answers_must_fit_the_decoder(tmp_path):
+    def long(number):
+        yield Example.pair("ab" * (1 + number), "cd" * (1 + number % 3))
+
+    store = extend(tmp_path / "s", 6, most=4, of=long, encoder=6)
+    # BOS, 1 to 6 pairs, EOS in 6 slots; 1 to 3 pairs and EOS in 3.
+    expected = [0, 0, Outcome.DROPPED, 0, Outcome.CUT, Outcome.DROPPED]
+    assert store.outcomes(6).tolist() == expected
+    assert store.example(4)[0].tolist() == [1, 101, 101, 101, 101, 2, 123, 123, 2]
+    assert (store.lengths(6) - store.targets(6)).tolist() == [3, 4, 0, 6, 6, 0]
+    assert store.targets(6).tolist() == [2, 3, 0, 2, 3, 0]
+
+
+def test_plain_text_has_nothing_for_an_encoder(tmp_path):
+    def plain(number):
+        yield Example.plain("ab")
+
+    with pytest.raises(ValueError, match="'toy', draw 0: plain text has no input for an encoder"):
+        extend(tmp_path / "s", 1, of=plain, encoder=9, tokenizer=ToyTokenizer(bos_id=None))
 
 
 def test_nothing_trained_is_no_example(tmp_path):

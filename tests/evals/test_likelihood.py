@@ -10,7 +10,11 @@ import pytest
 
 from ift_jax.dims import SHARED, Batch
 from ift_jax.evals import likelihood
-from ift_jax.evals.likelihood import Request, Scorer, bucket, common_prefix, plan, request
+from ift_jax.evals.layout import Request, bucket, common_prefix, plan
+from ift_jax.evals.likelihood import Scorer, request
+from ift_jax.layers.functional import Functions as Real
+from ift_jax.models import t5
+from ift_jax.sharding import make_mesh, param_shardings
 from tests.evals.toys import Functions, Tokenizer, by_hand
 
 
@@ -67,7 +71,6 @@ def test_greedy_says_whether_every_token_is_the_most_likely():
 
 
 def llama():
-    from ift_jax.layers.functional import Functions as Real
     from ift_jax.models import llama
 
     config = llama.Config(
@@ -226,3 +229,58 @@ def test_letters_of_a_sentencepiece_model_are_located_in_context(tmp_path):
     prompt = (tokenizer.bos_id, *tokenizer.encode("A. no\nAnswer:"))
     for sequence, start in zip(each.sequences, each.starts, strict=True):
         assert sequence[:start] == prompt
+
+
+def test_an_encoder_decoder_scores_as_one_plain_forward_pass_a_choice():
+    """In batches of several shapes; answers of unequal lengths, some beginning another one."""
+    functions = t5_functions()
+    params = functions.init(jax.random.key(2))
+    random, requests = np.random.default_rng(5), []
+    for length in (3, 40, 3, 90):
+        context = tuple(random.integers(1, 60, length).tolist())
+        answers = [random.integers(1, 5, count).tolist() for count in (1, 2, 4, 1)]
+        answers[2][:2] = answers[1]
+        sequences = tuple((*context, *answer) for answer in answers)
+        requests.append(Request(sequences, (length,) * 4))
+    scores = Scorer(functions, batch_tokens=128).score(params, requests)
+    mesh = make_mesh("fsdp:4,tensor:2")
+    placed = jax.device_put(params, param_shardings(mesh, functions.letters, functions.abstract))
+    split = Scorer(functions, mesh).score(placed, requests)
+    plain = jax.jit(lambda batch: functions.unembed(params, functions.hidden(params, batch))[0])
+    for each, score, other in zip(requests, scores, split, strict=True):
+        for choice, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
+            context, answer = np.array([sequence[:start]]), np.array([sequence[start:]])
+            batch = Batch(
+                np.array([[0, *sequence[start:-1]]]),
+                np.arange(answer.size)[None],
+                np.ones_like(answer),
+                enc_tokens_BE=context,
+                enc_positions_BE=np.arange(start)[None],
+                enc_segments_BE=np.ones_like(context),
+            )
+            logits_TV = plain(batch)
+            logp_T = jax.nn.log_softmax(logits_TV)[np.arange(answer.size), answer[0]]
+            assert score.loglikelihoods[choice] == pytest.approx(float(logp_T.sum()), abs=1e-4)
+            assert other.loglikelihoods[choice] == pytest.approx(float(logp_T.sum()), abs=1e-4)
+            assert score.tokens[choice] == answer.size
+            assert score.greedy[choice] == bool((logits_TV.argmax(-1) == answer[0]).all())
+
+
+def t5_functions():
+    config = t5.Config(L=2, encoder_layers=3, D=16, N=4, H=8, F=24, V=64, max_length=100)
+    return Real(t5, config)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "starts", "message"),
+    [
+        (((1,) * 110, (1,) * 105), (101, 101), "q7, choice 0: 101 tokens do not fit"),
+        (((1,) * 110, (1,) * 105), (5, 5), "q7, choice 0: 105 tokens do not fit"),
+        (((1, 2, 3), (1, 4, 3)), (2, 2), "q7, choice 1: another context than choice 0"),
+        (((1, 2, 3), (1, 2, 3)), (2, 1), "q7, choice 1: another context than choice 0"),
+    ],
+)
+def test_what_an_encoder_decoder_cannot_read_is_refused(sequences, starts, message):
+    functions = t5_functions()
+    with pytest.raises(ValueError, match=message):
+        Scorer(functions).score({}, [Request(sequences, starts, "q7")])

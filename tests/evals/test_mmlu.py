@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ift_jax.evals import mmlu
+from ift_jax.evals.likelihood import fed_tokens
 from ift_jax.evals.mmlu import MMLU
 from ift_jax.evals.questions import LETTERS
 from tests.evals.toys import Functions, Tokenizer, by_hand
@@ -84,7 +85,7 @@ def test_shots_are_dropped_from_the_end_until_the_prompt_fits(data):
     assert "Question dev 0?" in asked.prompt.text
     assert f"Question dev {asked.shots}?" not in asked.prompt.text
     assert asked.prompt.text.startswith("The following are multiple choice questions")
-    assert asked.request.length <= 300
+    assert fed_tokens(asked.request, Functions()) <= 300
     summary = evaluation.run(params)
     assert summary["shots_dropped"] == 10
     with pytest.raises(ValueError, match=r"anatomy, question 0: \d+ tokens even without shots"):

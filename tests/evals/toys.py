@@ -23,6 +23,8 @@ class Config:
 class Functions:
     """x at a token = mean over the tokens it sees of (1 + position/10) · embedding."""
 
+    encoder_decoder = False
+
     def __init__(self, **sizes: int):
         self.config = Config(**sizes)
 

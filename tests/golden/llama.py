@@ -1,4 +1,7 @@
-"""LLaMA: untied with grouped queries, and tied with one key/value head a query head."""
+"""LLaMA: untied with grouped queries, tied with one key/value head a query head, and Llama 3.1's.
+
+The last reads far past the length that its rotary positions were first trained on.
+"""
 
 import transformers
 
@@ -27,8 +30,26 @@ def references(Torch):
         tie_word_embeddings=True,
         **sizes,
     )
+    scaled = transformers.LlamaConfig(
+        vocab_size=59,
+        hidden_size=44,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=14,
+        # Wavelengths from 6 to 2342: one is kept, two are between, four are stretched.
+        rope_parameters={
+            "rope_type": "llama3",
+            "rope_theta": 1000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+        **sizes,
+    )
     head = {"lm_head.weight": "model.embed_tokens.weight"}
     return {
         "grouped": Torch(transformers.LlamaForCausalLM, grouped),
+        "scaled": Torch(transformers.LlamaForCausalLM, scaled),
         "tied": Torch(transformers.LlamaForCausalLM, tied, head),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ift_jax.layers.fields import check_fields
+from ift_jax.layers.fields import check_fields, check_switch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Config:
     theta: Any = 1e4
     tied: Any = False
     remat: Any = "none"
+    dropout: Any = 0.0
 
     def __post_init__(self):
         check_fields(
@@ -42,6 +43,7 @@ def test_good_values_pass():
             for value in (0, -1.0, math.nan, math.inf, "1e4", True, None)
         ),
         *(("tied", value, "must be True or False") for value in (0, 1, "false", None)),
+        *(("dropout", value, "is not in [0, 1)") for value in (-0.1, 1.0, math.nan, "0.1", False)),
         *(("remat", value, r"expected one of ['none', 'full']") for value in ("some", None)),
     ],
 )
@@ -50,3 +52,10 @@ def test_a_bad_value_is_named(field, value, expected):
         Config(**{field: value})
     assert f"test_fields.Config: {field} = {value!r}" in str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_a_switch_is_itself_or_refused():
+    assert check_switch("x", True) is True
+    assert check_switch("x", False) is False
+    with pytest.raises(ValueError, match="config.json: alibi = 'false' must be True or False"):
+        check_switch("config.json: alibi", "false")

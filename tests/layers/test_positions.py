@@ -1,4 +1,4 @@
-"""Rotary positions against complex numbers; learned and relative ones against their tables."""
+"""Rotary positions against complex numbers; ALiBi by hand; learned and relative ones, tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ift_jax.layers.positions import LearnedPositions, RelativePositions, rope_tables, rotate
+from ift_jax.layers.positions import (
+    LearnedPositions,
+    RelativePositions,
+    alibi,
+    alibi_slopes,
+    llama3_divisors,
+    rope_tables,
+    rotate,
+)
 
 H, THETA = 8, 100.0
 
@@ -50,6 +58,69 @@ def test_position_zero_changes_nothing_and_the_dtype_stays():
     still = rotated(x_BTNH, [[0]])
     assert still.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.float32(still), np.float32(x_BTNH))
+
+
+def test_frequencies_divided_are_positions_divided():
+    positions_BT = jnp.array([[0, 1, 5, 40]])
+    tables = rope_tables(4 * positions_BT, H, THETA, 4.0)
+    np.testing.assert_allclose(tables, rope_tables(positions_BT, H, THETA), atol=1e-6)
+
+
+def test_each_frequency_has_a_divisor_of_its_own():
+    positions_BT = jnp.array([[0, 3, 50]])
+    divided = rope_tables(positions_BT, H, THETA, np.float32([1, 2, 1, 5]))
+    for h, divisor in enumerate([1, 2, 1, 5]):
+        whole = rope_tables(positions_BT, H, THETA, float(divisor))
+        np.testing.assert_allclose(divided[0][..., h], whole[0][..., h], atol=1e-6)
+        np.testing.assert_allclose(divided[1][..., h], whole[1][..., h], atol=1e-6)
+
+
+def test_llama3_divisors_are_those_of_metas_wavelengths():
+    """Llama 3.1's own figures: 64 frequencies, three cases of their wavelengths."""
+    low_wavelength, high_wavelength = 8192 / 1, 8192 / 4
+    expected, cases = [], set()
+    for h in range(64):
+        wavelength = 2 * np.pi * 5e5 ** (h / 64)
+        smooth = (8192 / wavelength - 1) / (4 - 1)
+        kept, divided, between = 1, 8, 1 / ((1 - smooth) / 8 + smooth)
+        case = (wavelength > high_wavelength) + (wavelength > low_wavelength)
+        expected.append((kept, between, divided)[case])
+        cases.add(case)
+    assert cases == {0, 1, 2}
+    divisors_h = llama3_divisors(128, 5e5, 8.0, 8192, 1.0, 4.0)
+    assert divisors_h.dtype == np.float32
+    np.testing.assert_allclose(divisors_h, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("N", "bias_max", "exponents"),
+    [
+        (8, 8, [1, 2, 3, 4, 5, 6, 7, 8]),  # the paper's example
+        (16, 8, [n / 2 for n in range(1, 17)]),  # and its other one
+        (4, 8, [2, 4, 6, 8]),
+        (4, 16, [4, 8, 12, 16]),
+        (1, 8, [8]),
+        # Of 8 slopes: each second one, then those between.
+        (5, 8, [2, 4, 6, 8, 1]),
+        (6, 8, [2, 4, 6, 8, 1, 3]),
+        (7, 4, [1, 2, 3, 4, 0.5, 1.5, 2.5]),
+        (3, 8, [4, 8, 2]),
+    ],
+)
+def test_alibi_slopes_are_powers_of_two(N, bias_max, exponents):
+    slopes_N = alibi_slopes(N, bias_max)
+    assert slopes_N.dtype == np.float32
+    np.testing.assert_allclose(slopes_N, [2.0**-exponent for exponent in exponents], rtol=1e-6)
+
+
+def test_alibi_is_slope_times_distance_whatever_the_order():
+    """Two rows of three keys, the first written backwards, and queries at two of them."""
+    bias = alibi(np.float32([0.5, 0.25]), jnp.array([[7, 6, 5], [0, 1, 2]]))
+    bias_BNTS = bias(jnp.array([[7, 6], [0, 2]]))
+    assert bias_BNTS.dtype == jnp.float32
+    distance_BTS = np.array([[[0, 1, 2], [-1, 0, 1]], [[0, -1, -2], [2, 1, 0]]])
+    np.testing.assert_array_equal(bias_BNTS[:, 0], -0.5 * distance_BTS)
+    np.testing.assert_array_equal(bias_BNTS[:, 1], -0.25 * distance_BTS)
 
 
 def test_learned_positions_read_their_row_after_the_offset():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ def test_a_golden_has_heads_that_do_not_fill_the_width():
         ("2-7b", 6_738_415_616),
         ("2-13b", 13_015_864_320),
         ("2-70b", 68_976_648_192),
+        ("3.1-8b", 8_030_261_248),
         ("smollm2-135m", 134_515_008),
     ],
 )
@@ -73,6 +77,9 @@ def test_one_key_value_head_is_replicated_and_width_must_divide():
         ({"max_length": "128"}, "max_length = '128' must be a positive integer"),
         ({"rope_theta": "1e4"}, "rope_theta = '1e4' must be a positive number"),
         ({"norm_eps": -1e-6}, "norm_eps = -1e-06 must be a positive number"),
+        ({"rope_factor": 0.0}, "rope_factor = 0.0 must be a positive number"),
+        ({"rope_length": 0}, "rope_length = 0 must be a positive integer"),
+        ({"rope_low": 4.0}, "rope_low = 4.0 must be below rope_high = 4.0"),
         ({"tied": "false"}, "tied = 'false' must be True or False"),
     ],
 )
@@ -82,11 +89,34 @@ def test_bad_config_is_refused(change, message):
         llama.Config(**{**good, **change})
 
 
+LLAMA3 = {
+    "factor": 8.0,
+    "high_freq_factor": 4.0,
+    "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
+}
+"""`rope_scaling` of Llama-3.1-8B's config.json."""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rope_scaling": {"type": "linear"}}, "rope_scaling.type = 'linear'.*'default'"),
-        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling.rope_type = 'yarn'"),
+        ({"rope_scaling": {"type": "linear"}}, "the field 'rope_scaling.factor' is missing"),
+        (
+            {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
+            "rope_scaling.rope_type = 'dynamic'",
+        ),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_type = 'yarn'.*'linear', 'llama3'"),
+        ({"rope_scaling": {"rope_type": ["linear"]}}, r"rope_type = \['linear'\] is not supp"),
+        ({"rope_scaling": {"rope_type": "linear", "type": "default"}}, "'linear' and 'default'"),
+        ({"rope_scaling": {**LLAMA3, "factor": "8"}}, "rope_factor = '8' must be a positive numb"),
+        (
+            {"rope_scaling": {**LLAMA3, "original_max_position_embeddings": None}},
+            "rope_scaling.original_max_position_embeddings = None must be a positive integer",
+        ),
+        ({"rope_scaling": {**LLAMA3, "beta_fast": 32}}, "know the fields {'rope_scaling.beta_f"),
+        ({"rope_scaling": LLAMA3, "rope_parameters": LLAMA3}, "rope_scaling = {.*expected None"),
         ({"rope_scaling": {"factor": 2.0}}, "know the fields {'rope_scaling.factor': 2.0}"),
         ({"rope_scaling": "linear"}, "rope_scaling = 'linear'.*expected None"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "rope_parameters.rope_type = 'yarn'"),
@@ -121,3 +151,44 @@ def test_theta_is_found_where_either_generation_of_files_has_it(field):
     inside = {"rope_type": "default", "rope_theta": 5e5}
     published[field] = 5e5 if field == "rope_theta" else inside
     assert llama.from_hf(published).rope_theta == 5e5
+
+
+LINEAR = dataclasses.replace(llama.SIZES["tiny"], rope_factor=2.5)
+
+
+@pytest.mark.parametrize("config", [*llama.SIZES.values(), LINEAR])
+def test_config_survives_being_published(config):
+    assert llama.from_hf(json.loads(json.dumps(llama.to_hf(config)))) == config
+
+
+def test_scaled_positions_are_found_in_either_generation_of_files():
+    published = llama.to_hf(llama.SIZES["3.1-8b"])
+    assert published["rope_scaling"] == LLAMA3
+    del published["rope_scaling"], published["rope_theta"]
+    newer = {**published, "rope_parameters": {**LLAMA3, "rope_theta": 5e5}}
+    assert llama.from_hf(newer) == llama.SIZES["3.1-8b"]
+    # Written by transformers 4.
+    linear = {"rope_type": "linear", "type": "linear", "factor": 2.5}
+    older = {**llama.to_hf(llama.SIZES["tiny"]), "rope_scaling": linear}
+    assert llama.from_hf(older) == LINEAR
+
+
+def test_a_golden_reads_past_its_first_context_with_frequencies_of_all_three_kinds():
+    model = golden("llama_scaled")
+    c = model.functions.config
+    assert c.rope_length < model.tokens_BT.shape[1]
+    turns_h = c.rope_length * c.rope_theta ** (-np.arange(0, c.H, 2) / c.H) / (2 * np.pi)
+    cases = np.digitize(turns_h, [c.rope_low, c.rope_high])
+    assert set(cases) == {0, 1, 2}
+    unscaled = Functions(llama, dataclasses.replace(c, rope_factor=1.0))
+    difference = dataclasses.replace(model, functions=unscaled).logits(model.whole())
+    assert np.abs(difference[:, model.kept] - model.logits_BTV).max() > 0.1
+
+
+def test_linear_scaling_is_positions_divided():
+    model = golden("llama_grouped")
+    config = dataclasses.replace(model.functions.config, rope_factor=3.0)
+    batch = model.whole()
+    batch = dataclasses.replace(batch, positions_BT=3 * batch.positions_BT)
+    seen = dataclasses.replace(model, functions=Functions(llama, config)).logits(batch)
+    np.testing.assert_allclose(seen[:, model.kept], model.logits_BTV, atol=1e-4)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ift_jax.checkpoints.gguf import GGUF
-from ift_jax.checkpoints.transfer import import_params
+from ift_jax.checkpoints.transfer import TransferError, import_params
 from ift_jax.layers.functional import Functions
 from ift_jax.models import llama
 from tests.checkpoints.test_gguf import F32, Q8_0, build, entry, tensor
@@ -203,3 +203,11 @@ def test_what_the_family_does_not_compute_is_refused_by_key(change, message):
     published, weights = golden_file("llama_grouped")
     with pytest.raises(ValueError, match=message):
         llama.from_gguf(metadata(published, **change), gguf_tensors(published, weights))
+
+
+def test_llama_3_1s_divisors_are_refused_which_its_metadata_does_not_tell(tmp_path):
+    published, weights = golden_file("llama_grouped")
+    tensors = gguf_tensors(published, weights) | {"rope_freqs.weight": np.ones(5, np.float32)}
+    file = write(tmp_path / "m.gguf", metadata(published), tensors)
+    with pytest.raises(TransferError, match=r"family's table:\n  rope_freqs.weight \(5,\)"):
+        load(file)

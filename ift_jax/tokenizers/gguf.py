@@ -6,25 +6,16 @@ known here. Source of the rules' names: `llm_tokenizer_bpe` in llama.cpp's llama
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from typing import Any
-
 import numpy as np
 
 from ift_jax.checkpoints.gguf import GGUF, GGUFError
+from ift_jax.tokenizers.bpe import BPE, BYTE_LEVEL, added_token, byte_level_json
 
-_BYTE_LEVEL = {
-    "type": "ByteLevel",
-    "add_prefix_space": False,
-    "trim_offsets": True,
-    "use_regex": True,
-}
 _DIGITS = {"type": "Digits", "individual_digits": True}
 
 PRE_TOKENIZERS = {
-    "gpt-2": _BYTE_LEVEL,
-    "smollm": {"type": "Sequence", "pretokenizers": [_DIGITS, _BYTE_LEVEL]},
+    "gpt-2": BYTE_LEVEL,
+    "smollm": {"type": "Sequence", "pretokenizers": [_DIGITS, BYTE_LEVEL]},
 }
 """How text is cut before merges, by `tokenizer.ggml.pre`. 'default' is a converter that did not
 know: llama.cpp then cuts by a rule of its own, which is no model's."""
@@ -33,19 +24,7 @@ CONTROL, USER_DEFINED = 3, 4
 """Values of `tokenizer.ggml.token_type`: special tokens, and others that are matched whole."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Rebuilt:
-    """The bytes of a tokenizer.json, and the text of its special tokens.
-
-    `bos` is None where the model's documents begin without one.
-    """
-
-    tokenizer_json: bytes
-    eos: str
-    bos: str | None
-
-
-def rebuild(gguf: GGUF) -> Rebuilt:
+def rebuild(gguf: GGUF) -> BPE:
     """See the module.
 
     Raises:
@@ -72,25 +51,17 @@ def rebuild(gguf: GGUF) -> Rebuilt:
             f"{gguf.path}: {len(tokens)} tokens, {len(vocab)} different ones, {len(types)} token"
             " types: expected three equal numbers; use the model's original tokenizer.json"
         )
-    description = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            _added_token(i, tokens[i], special=int(types[i]) == CONTROL)
-            for i in np.flatnonzero(np.isin(types, (CONTROL, USER_DEFINED))).tolist()
-        ],
-        "normalizer": None,
-        "pre_tokenizer": PRE_TOKENIZERS[pre],
-        "post_processor": None,
-        "decoder": _BYTE_LEVEL,
-        "model": {"type": "BPE", "vocab": vocab, "merges": _merges(gguf, vocab)},
-    }
+    added = [
+        added_token(i, tokens[i], special=int(types[i]) == CONTROL)
+        for i in np.flatnonzero(np.isin(types, (CONTROL, USER_DEFINED))).tolist()
+    ]
     adds_bos = gguf.metadata.get("tokenizer.ggml.add_bos_token", False)
-    return Rebuilt(
-        json.dumps(description, ensure_ascii=False, indent=1).encode("utf-8"),
+    bos = _token(gguf, "tokenizer.ggml.bos_token_id", tokens) if adds_bos else None
+    return BPE(
+        byte_level_json(vocab, _merges(gguf, vocab), added, PRE_TOKENIZERS[pre], bos),
         eos=_token(gguf, "tokenizer.ggml.eos_token_id", tokens),
-        bos=_token(gguf, "tokenizer.ggml.bos_token_id", tokens) if adds_bos else None,
+        bos=bos,
+        where=str(gguf.path),
     )
 
 
@@ -103,11 +74,6 @@ def _merges(gguf: GGUF, vocab: dict[str, int]) -> list[list[str]]:
                 " tokens that join into a token; use the model's original tokenizer.json"
             )
     return merges
-
-
-def _added_token(token_id: int, content: str, *, special: bool) -> dict[str, Any]:
-    as_written = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    return {"id": token_id, "content": content, **as_written, "special": special}
 
 
 def _token(gguf: GGUF, key: str, tokens: list[str]) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ift_jax import tokenizers
 from ift_jax.checkpoints.gguf import GGUF, GGUFError
+from tests.tokenizers import published
 
 SENTENCES = [
     "The capital of France is Paris.",
@@ -241,27 +242,17 @@ def test_bos_only_where_the_model_adds_it(tmp_path):
     assert tokenizers.from_gguf(gguf_metadata(add_bos_token=False)).bos_id is None
     with_bos.save(tmp_path)
     assert tokenizers.load(tmp_path).bos_id == 1
-    description = json.loads(with_bos._data)
-    # Hugging Face's own layout: the post-processor adds it, the config has token objects.
-    description["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [
-            {"SpecialToken": {"id": "<|im_start|>", "type_id": 0}},
-            {"Sequence": {"id": "A", "type_id": 0}},
-        ],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {
-            "<|im_start|>": {"id": "<|im_start|>", "ids": [1], "tokens": ["<|im_start|>"]}
-        },
-    }
     config = {"bos_token": {"content": "<|im_start|>"}, "eos_token": {"content": "<|im_end|>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    assert tokenizers.load(tmp_path).bos_id is None  # GPT-2's kind: named, never added.
-    (tmp_path / "tokenizer.json").write_text(json.dumps(description))
-    assert tokenizers.load(tmp_path).bos_id == 1
+    assert tokenizers.load(tmp_path).bos_id == 1  # The post-processor adds it.
     config["add_bos_token"] = False
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     assert tokenizers.load(tmp_path).bos_id is None
+    description = json.loads(with_bos._data) | {"post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(description))
+    del config["add_bos_token"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert tokenizers.load(tmp_path).bos_id is None  # GPT-2's kind: named, never added.
 
 
 @pytest.mark.parametrize(
@@ -285,7 +276,7 @@ def test_gguf_tokenizers_that_cannot_be_rebuilt(changes, words):
 
 
 def test_files_that_are_no_tokenizers(tmp_path, models):
-    with pytest.raises(ValueError, match=r"neither tokenizer\.model nor tokenizer\.json"):
+    with pytest.raises(ValueError, match=r"none of tokenizer\.model, spiece"):
         tokenizers.load(tmp_path)
     with pytest.raises(ValueError, match="no such file"):
         tokenizers.load(tmp_path / "gone")
@@ -369,3 +360,10 @@ class TestLlama:
         assert llama.decode(ids) == text
         assert ends == sorted(ends)
         assert ends[-1:] == ([len(text)] if text else [])
+
+    def test_llama2cs_file_of_it_is_the_same(self, llama):
+        file = Path(os.environ["IFT_JAX_DATA"]) / "tokenizers" / "llama" / "tokenizer.bin"
+        rebuilt = tokenizers.load(file)
+        assert rebuilt.pieces() == llama.pieces()
+        for text in [*SENTENCES, *published.TEXTS.values()]:
+            assert rebuilt.encode_spans(text) == llama.encode_spans(text)
