@@ -29,7 +29,7 @@ KEY = {
     "V": "vocabulary",
     "P": "learned positions",
     "R": "relative-position buckets",
-    "C": "answer choices",
+    "C": "answer choices; tokens that a sample is drawn from",
     "Q": "questions",
     "X": "scored tokens of a question row",
     "A": "accumulation steps",

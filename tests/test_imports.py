@@ -28,7 +28,7 @@ ALLOWED = {
     "train": {"data", "sharding", "metrics"},
     # The one place where models, data, trainer and evals meet.
     "assemble": {
-        *("checkpoints", "config", "data", "evals", "layers", "metrics", "models"),
+        *("checkpoints", "config", "data", "evals", "generate", "layers", "metrics", "models"),
         *("sharding", "tasks", "tokenizers", "train"),
     },
 }

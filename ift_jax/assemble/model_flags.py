@@ -13,18 +13,27 @@ from ift_jax.assemble.models import Model, open_model
 # They belong to the script that asks for them, and its --help lists them.
 flags.disclaim_key_flags()
 
+KINDS = "a model directory, a Hugging Face folder, a GGUF file, or 'bundled'"
+"""Where a model may lie."""
 
-def define(values: flags.FlagValues = flags.FLAGS) -> Callable[[], tuple[Model, Mesh]]:
+
+def define(
+    values: flags.FlagValues = flags.FLAGS, *, required: bool = True
+) -> Callable[..., tuple[Model, Mesh]]:
     """Defines --checkpoint, --step, --dtype and --mesh.
 
+    Args:
+        values: where they are defined.
+        required: whether --checkpoint is.
+
     Returns:
-        What opens the model they name, on the mesh they name.
+        What opens the model they name, or one named in the call, on the mesh they name.
     """
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         None,
-        "a model directory, a Hugging Face folder, a GGUF file, or 'bundled'",
-        required=True,
+        KINDS,
+        required=required,
         flag_values=values,
     )
     step = flags.DEFINE_integer(
@@ -41,9 +50,12 @@ def define(values: flags.FlagValues = flags.FLAGS) -> Callable[[], tuple[Model, 
         "mesh", "fsdp:-1", "devices, such as data:1,fsdp:4,tensor:2", flag_values=values
     )
 
-    def opened() -> tuple[Model, Mesh]:
+    def opened(path: str | None = None) -> tuple[Model, Mesh]:
+        path = path or checkpoint.value
+        if path is None:
+            raise ValueError(f"--checkpoint is required: {KINDS}")
         devices = sharding.make_mesh(mesh.value)
         switches = {"dtype": dtype.value} if dtype.value else {}
-        return open_model(checkpoint.value, devices, step=step.value, switches=switches), devices
+        return open_model(path, devices, step=step.value, switches=switches), devices
 
     return opened

@@ -150,7 +150,7 @@ class _Task:
             "rows_sha256": prepare.content_hash(self.source.rows),
             "templates": [dataclasses.astuple(t) for t in self.source.templates],
             "delimiters": mixtures.DELIMITERS,
-            "format": dataclasses.asdict(prompts.find(self.mixture.format)),
+            "format": repr(prompts.find(self.mixture.format)),
             "tokenizer": self.tokenizer.fingerprint,
             "specials": (self.tokenizer.bos_id, self.tokenizer.eos_id),
             "seed": self.mixture.seed,

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from ift_jax.data import cache
-from ift_jax.tasks.task import Example, Special
+from ift_jax.prompts import Special
+from ift_jax.tasks.task import Example
 from ift_jax.tokenizers import Tokenizer
 
 FIRST_SHARD = 256

@@ -130,7 +130,7 @@ def build(
     """Puts a question into words, in the form that a model was finetuned on.
 
     The protocol's text is the instruction of the model's prompt format, and an answer follows as
-    it did in training, after the format's `joint`.
+    it did in training.
 
     Raises:
         ValueError: fewer dev rows than shots.
@@ -145,6 +145,4 @@ def build(
         text += f"{protocol.ask(shot)} {protocol.continuation(shot, shot.key)}\n\n"
     text += protocol.ask(question)
     answers = (protocol.continuation(question, letter) for letter in LETTERS)
-    return Prompt(
-        prompt_format.prompt(text), tuple(prompt_format.joint + answer for answer in answers)
-    )
+    return Prompt(prompt_format.prompt(text), tuple(map(prompt_format.answer, answers)))

@@ -20,7 +20,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from ift_jax import lookup, prompts
-from ift_jax.tasks.task import Example, Special, Template
+from ift_jax.tasks.task import Example, Template
 
 # Between the exemplars of a few-shot prompt, and before its question. Chung et al. 2022 draw the
 # delimiter by example, so that the model doesn't come to depend on one.
@@ -269,8 +269,8 @@ def render(source: Source, draw: Draw, format: prompts.Format) -> Example:
         blocks.append(_with_context(inputs, row))
         inputs, context = DELIMITERS[draw.delimiter].join(blocks), ""
     prompt = format.prompt(inputs, context)
-    separator = Special.EOS if format.eos_separator else None
-    return Example.pair(prompt, format.joint + targets, separator)
+    separator = prompts.Special.EOS if format.eos_separator else None
+    return Example.pair(prompt, format.answer(targets) + format.ending, separator)
 
 
 def _with_context(inputs: str, row: Mapping[str, str]) -> str:

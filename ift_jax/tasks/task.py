@@ -13,15 +13,9 @@ and knows no tokenizer and no array. Rendering a row gives an `Example`.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Mapping
 
-
-class Special(enum.Enum):
-    """A token that is no text: never written into text, never read out of it."""
-
-    BOS = "bos"
-    EOS = "eos"
+from ift_jax.prompts import Special
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ def test_smollm2_says_paris():
     model = open_model(found("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"), mesh)
     assert model.functions.parameter_count == 134_515_008
     prompt = encode_prompt(model.tokenizer, "plain", "The capital of France is")
-    (answer,) = Decoder(model.functions, mesh).greedy(
+    (answer,) = Decoder(model.functions, mesh).decode(
         model.load(), [prompt], eos_id=model.tokenizer.eos_id, max_new_tokens=1
     )
     assert model.tokenizer.decode(answer) == " Paris"

@@ -7,7 +7,8 @@ import pytest
 
 from ift_jax.data import cache, tokenize
 from ift_jax.data.tokenize import Outcome, TokenStore
-from ift_jax.tasks.task import Example, Part, Special
+from ift_jax.prompts import Special
+from ift_jax.tasks.task import Example, Part
 from tests.data.toy_tokenizer import ToyTokenizer
 
 TOY = ToyTokenizer()

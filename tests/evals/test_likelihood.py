@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from ift_jax import lookup
 from ift_jax.dims import SHARED, Batch
 from ift_jax.evals import likelihood
 from ift_jax.evals.layout import Request, bucket, common_prefix, plan
@@ -131,11 +132,14 @@ def test_a_single_token_answer_needs_no_token_of_its_own():
     assert [(s.source, s.label) for s in row.scored] == [(2, 1), (2, 2), (2, 3), (2, 4)]
 
 
-def test_scores_do_not_depend_on_the_mesh():
-    from ift_jax.sharding import make_mesh, param_shardings
-
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_scores_do_not_depend_on_the_mesh(family):
     functions, params = llama()
     requests = random_requests(6, 5, 96, longest=12)
+    if family == "t5":
+        functions = t5_functions()
+        params = functions.init(jax.random.key(0))
+        requests = [Request(((5, 6, 7), (5, 9, 7)), (1, 1)), Request(((1, 2), (1, 3)), (1, 1))]
     expected = Scorer(functions).score(params, requests)
     mesh = make_mesh("data:2,fsdp:2,tensor:2")
     placed = jax.device_put(params, param_shardings(mesh, functions.letters, functions.abstract))
@@ -231,9 +235,41 @@ def test_letters_of_a_sentencepiece_model_are_located_in_context(tmp_path):
         assert sequence[:start] == prompt
 
 
-def test_an_encoder_decoder_scores_as_one_plain_forward_pass_a_choice():
+def plain_forward(functions, params):
+    """(logp_T, greedy_T) of a sequence from `start`, by one forward pass of rows padded to 100."""
+
+    @jax.jit
+    def forward(batch):
+        return functions.unembed(params, functions.hidden(params, batch))[0]
+
+    def row(tokens):
+        tokens_BT = np.zeros((1, 100), np.int32)
+        tokens_BT[0, : len(tokens)] = tokens
+        return (
+            tokens_BT,
+            np.arange(100)[None],
+            (np.arange(100) < len(tokens)).astype(np.int32)[None],
+        )
+
+    def scored(sequence, start):
+        if functions.encoder_decoder:
+            fed, first = (functions.config.start_id, *sequence[start:-1]), 0
+            batch = Batch(*row(fed), None, None, *row(sequence[:start]))
+        else:
+            batch, first = Batch(*row(sequence[:-1])), start - 1
+        answer = np.array(sequence[start:])
+        logits_TV = forward(batch)[first : first + len(answer)]
+        logp_TV = jax.nn.log_softmax(logits_TV)
+        return logp_TV[np.arange(len(answer)), answer], logits_TV.argmax(-1) == answer
+
+    return scored
+
+
+@pytest.mark.parametrize("family", lookup.names("models", "Model"))
+def test_every_family_scores_as_one_plain_forward_pass_a_choice(family):
     """In batches of several shapes; answers of unequal lengths, some beginning another one."""
-    functions = t5_functions()
+    module = lookup.find("models", family)
+    functions = Real(module, module.SIZES["tiny"])
     params = functions.init(jax.random.key(2))
     random, requests = np.random.default_rng(5), []
     for length in (3, 40, 3, 90):
@@ -243,27 +279,13 @@ def test_an_encoder_decoder_scores_as_one_plain_forward_pass_a_choice():
         sequences = tuple((*context, *answer) for answer in answers)
         requests.append(Request(sequences, (length,) * 4))
     scores = Scorer(functions, batch_tokens=128).score(params, requests)
-    mesh = make_mesh("fsdp:4,tensor:2")
-    placed = jax.device_put(params, param_shardings(mesh, functions.letters, functions.abstract))
-    split = Scorer(functions, mesh).score(placed, requests)
-    plain = jax.jit(lambda batch: functions.unembed(params, functions.hidden(params, batch))[0])
-    for each, score, other in zip(requests, scores, split, strict=True):
+    plain = plain_forward(functions, params)
+    for each, score in zip(requests, scores, strict=True):
         for choice, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
-            context, answer = np.array([sequence[:start]]), np.array([sequence[start:]])
-            batch = Batch(
-                np.array([[0, *sequence[start:-1]]]),
-                np.arange(answer.size)[None],
-                np.ones_like(answer),
-                enc_tokens_BE=context,
-                enc_positions_BE=np.arange(start)[None],
-                enc_segments_BE=np.ones_like(context),
-            )
-            logits_TV = plain(batch)
-            logp_T = jax.nn.log_softmax(logits_TV)[np.arange(answer.size), answer[0]]
-            assert score.loglikelihoods[choice] == pytest.approx(float(logp_T.sum()), abs=1e-4)
-            assert other.loglikelihoods[choice] == pytest.approx(float(logp_T.sum()), abs=1e-4)
-            assert score.tokens[choice] == answer.size
-            assert score.greedy[choice] == bool((logits_TV.argmax(-1) == answer[0]).all())
+            logp_T, greedy_T = plain(sequence, start)
+            assert score.loglikelihoods[choice] == pytest.approx(float(logp_T.sum()), abs=1e-5)
+            assert score.tokens[choice] == len(sequence) - start
+            assert score.greedy[choice] == bool(greedy_T.all())
 
 
 def t5_functions():

@@ -7,8 +7,9 @@ import pytest
 from ift_jax import prompts
 from ift_jax.evals import protocols
 from ift_jax.evals.questions import Question
+from ift_jax.prompts import Special
 from ift_jax.tasks import alpaca, mixture
-from ift_jax.tasks.task import Example, Special, Template
+from ift_jax.tasks.task import Example, Template
 
 DEV = (
     Question("abstract_algebra", 0, "What is 1+1?", ("1", "2", "3", "4"), "B"),
@@ -82,7 +83,8 @@ def test_training_and_evaluation_put_a_question_alike(name):
     )
     asked = protocols.build(protocols.find("answer_text"), ASKED, DEV, 0, form)
     separator = Special.EOS if form.eos_separator else None
-    assert trained == Example.pair(asked.text, asked.continuations[1], separator)
+    answer = asked.continuations[1] + form.ending
+    assert trained == Example.pair(asked.text, answer, separator)
 
 
 def test_too_few_dev_rows():

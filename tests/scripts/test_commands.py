@@ -114,6 +114,13 @@ BUNDLED = "--checkpoint=bundled"
             "evaluate: --out=README.md/out: README.md is a file; name a folder\n",
         ),
         ("generate", (BUNDLED, "--prompt=x", "--step=3"), "generate: "),
+        ("generate", (BUNDLED,), "generate: nothing is asked: give a --prompt or a --prompts_file"),
+        ("generate", ("--prompt=x",), "generate: --checkpoint is required: a model directory, "),
+        (
+            "generate",
+            ("--compare", "bundled", "--prompt=x"),
+            "generate: unexpected ['bundled']: two models follow --compare, and nothing else\n",
+        ),
         (
             "write_logits",
             (BUNDLED, "--text=x", "--out=README.md/x.npz"),
@@ -172,14 +179,25 @@ def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(tmp_pat
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stores
 
 
-def test_generate_continues_each_prompt():
-    done = run(
-        "generate",
-        "--checkpoint=bundled",
-        "--prompt=The capital of Peru is",
-        "--prompt=The capital of France is",
-        "--max_new_tokens=3",
-        "--dtype=bfloat16",
-    )
+GENERATE = ("--prompt=The capital of Peru is", "--prompt=The capital of France is")
+
+
+def test_generate_answers_each_prompt():
+    done = run("generate", BUNDLED, *GENERATE, "--stop=.", "--dtype=bfloat16", "--stream")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0].rstrip(".") for line in done.stdout.splitlines()] == ["Lima", "Paris"]
+    assert done.stdout == ("» The capital of Peru is\nLima\n\n» The capital of France is\nParis\n")
+    assert re.fullmatch(r"generate: (.* tokens/s .*|too few .*)\n", done.stderr)
+
+
+def test_generate_compares_two_models(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"instruction": "The capital of Peru is", "output": "Lima"}\n')
+    drawn = (f"--prompts_file={file}", "--temperature=0.5", "--top_k=3", "--max_new_tokens=3")
+    done = run("generate", "--compare", "bundled", "bundled", *drawn)
+    assert done.returncode == 0, done.stderr
+    heading, _, names, line, answers, _ = done.stdout.split("\n", 5)
+    assert heading == "» The capital of Peru is"
+    assert names.split() == ["bundled", "│", "bundled"]
+    assert set(line) == {"─", " ", "│"}
+    assert answers.split() == ["Lima.", "│", "Lima."]
+    assert done.stderr.count("bundled: ") == 2

@@ -10,9 +10,10 @@ import sys
 import pytest
 
 from ift_jax import prompts
+from ift_jax.prompts import Special
 from ift_jax.tasks import mixture
 from ift_jax.tasks.mixture import Draw, Entry, Mixture, Source
-from ift_jax.tasks.task import Example, Part, Special, Template
+from ift_jax.tasks.task import Example, Part, Template
 
 ROWS = tuple({"ask": f"ask{number}", "say": f"say{number}"} for number in range(10))
 TEMPLATES = (Template("Q: {ask}\nA:", "{say}"), Template("{ask}", "{say}"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ift_jax.tasks.task import Example, Part, Special, Template
+from ift_jax.prompts import Special
+from ift_jax.tasks.task import Example, Part, Template
 
 
 def test_pair_puts_eos_between_and_trains_targets_and_last_eos():

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 import pytest
 
 from ift_jax import lookup, prompts
+from ift_jax.prompts import Special
 from ift_jax.tasks import mixture
 from ift_jax.tasks.mixture import DELIMITERS, Draw, Entry, Mixture
-from ift_jax.tasks.task import Special
 from ift_jax.tasks.world import alpaca_set, pool
 from ift_jax.tasks.world import mixture as bundled
 from ift_jax.tasks.world.facts import (
