@@ -35,6 +35,9 @@ def base() -> ConfigDict:
                 "param_dtype": "float32",
                 "dtype": "float32",
             },
+            # Without a rank all weights are trained; with one, adapters of that rank beside frozen
+            # weights. Targets are projections of the blocks, such as 'q,v', or 'all'.
+            "lora": {"rank": placeholder(int), "alpha": 16.0, "targets": "q,v"},
             # Entries are dicts: task, weight or cap, shots …; see tasks/mixture.py.
             "mixture": {"entries": (), "format": "flan", "seed": 0},
             "data": {
@@ -108,6 +111,9 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model.scan": _FLAG,
     "model.param_dtype": _choice("float32", "bfloat16"),
     "model.dtype": _choice("float32", "bfloat16"),
+    "lora.rank": _optional(_integer(1)),
+    "lora.alpha": _ABOVE_0,
+    "lora.targets": _TEXT,
     "mixture.entries": (_are_entries, "at least one task, each a dict with its fields"),
     "mixture.format": _TEXT,
     "mixture.seed": _integer(0),
@@ -146,8 +152,8 @@ def check(config: ConfigDict) -> ConfigDict:
 
     Raises:
         ValueError: an unknown key (suggests the nearest), a value out of its range, a batch that
-            states both or neither of rows and examples, or a tokenizer for a model that has its
-            own; names the key, value and what is legal.
+            states both or neither of rows and examples, a tokenizer for a model that has its own,
+            or adapters for random weights; names the key, value and what is legal.
     """
     fields = dict(leaves(config))
     for key, seen in fields.items():
@@ -170,7 +176,13 @@ def check(config: ConfigDict) -> ConfigDict:
             f" config.batch.rows = {rows}"
         )
     init, tokenizer = config.model.init, config.model.tokenizer
-    if tokenizer is not None and (":" not in init or Path(init).exists()):
+    random = ":" in init and not Path(init).exists()
+    if config.lora.rank is not None and random:
+        raise ValueError(
+            f"config.lora.rank = {config.lora.rank}, but config.model.init = {init!r} has random"
+            " weights, which adapters would need again: name a model on disk, or 'bundled'"
+        )
+    if tokenizer is not None and not random:
         raise ValueError(
             f"config.model.tokenizer = {tokenizer!r}, but config.model.init = {init!r} has its own:"
             " only random weights ('FAMILY:SIZE') take another; leave it out"

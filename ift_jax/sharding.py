@@ -30,6 +30,7 @@ PARAMETER_RULES: dict[str, str | None] = {
     "P": None,
     "W": None,
     "R": None,
+    "Z": None,
 }
 """Parameter letter → mesh axis. Fully sharded over width, Megatron-style over heads and MLP."""
 

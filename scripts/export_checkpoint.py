@@ -2,8 +2,9 @@
 
     python scripts/export_checkpoint.py --checkpoint=DIR --out=DIR [--dtype=bfloat16]
 
-DIR is a model directory: an import or a training run. The output folder gets config.json, the
-tokenizer's file and safetensors, sharded with an index where they are large.
+DIR is a model directory: an import or a training run; a LoRA run is written merged. The output
+folder gets config.json, the tokenizer's file and safetensors, sharded with an index where they are
+large.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from ift_jax import config
+from ift_jax.layers.lora import Lora
 from ift_jax.train.optim import OPTIMIZERS, SCHEDULES, OptimizerConfig
 
 
@@ -34,6 +35,8 @@ def test_every_field_of_base_has_a_rule():
         ("batch.rows", -3, "config.batch.rows = -3, expected a whole number from 1, or None"),
         ("steps", 0, "config.steps = 0, expected a whole number from 1"),
         ("steps", True, "config.steps = True"),
+        ("lora.rank", 0, "config.lora.rank = 0, expected a whole number from 1, or None"),
+        ("lora.targets", ("q", "v"), r"config.lora.targets = \('q', 'v'\), expected a non-empty"),
         ("model.dropout", 1.5, "config.model.dropout = 1.5"),
         ("model.dropout", 1.0, r"expected a finite number in \[0, 1\)$"),
         ("mixture.entries", (), r"config.mixture.entries = \(\), expected at least one task"),
@@ -61,6 +64,16 @@ def test_the_optimizer_accepts_what_the_rules_do_and_no_more(field):
         assert config.RULES[f"optimizer.{field}"][0](value) == accepted, value
 
 
+@pytest.mark.parametrize("field", ["rank", "alpha"])
+def test_adapters_accept_what_the_rules_do_and_no_more(field):
+    for value in VALUES[:-1]:  # a rank of None is no adapters
+        try:
+            accepted = bool(Lora(**{"rank": 1, "alpha": 1.0, "targets": "q", field: value}))
+        except ValueError:
+            accepted = False
+        assert config.RULES[f"lora.{field}"][0](value) == accepted, value
+
+
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
@@ -68,7 +81,8 @@ def test_the_optimizer_accepts_what_the_rules_do_and_no_more(field):
         ("lr", "Did you mean 'optimizer.lr'?"),
         ("warmup", "Did you mean 'optimizer.warmup_ratio'?"),
         ("batch.nothing_like_it", "There are: batch.rows, batch.examples, batch.micro_steps"),
-        ("zzz", "There are: seed, model, mixture, data, batch, optimizer, steps, mesh"),
+        ("zzz", "There are: seed, model, lora, mixture, data, batch, optimizer, steps, mesh"),
+        ("lora.r", "Did you mean 'lora.rank'?"),
     ],
 )
 def test_the_nearest_key_is_whole_or_those_beside_it_are_listed(key, hint):
@@ -85,6 +99,15 @@ def test_a_tokenizer_is_for_random_weights(tmp_path):
     run.model.init = str(tmp_path / "a:folder")
     (tmp_path / "a:folder").mkdir()
     with pytest.raises(ValueError, match="has its own"):
+        config.check(run)
+
+
+def test_adapters_are_not_for_random_weights():
+    run = good()
+    run.lora.rank = 8
+    config.check(run)
+    run.model.init = "llama:tiny"
+    with pytest.raises(ValueError, match="lora.rank = 8, but .* 'llama:tiny' has random weights"):
         config.check(run)
 
 

@@ -15,6 +15,7 @@ from ift_jax.assemble import training
 from ift_jax.assemble.models import abstract_params, sized
 from ift_jax.dims import Batch
 from ift_jax.layers.dropout import Noise
+from ift_jax.layers.lora import Lora
 from ift_jax.sharding import batch_sharding, check_rows, make_mesh
 from ift_jax.train.optim import OptimizerConfig, make_optimizer, make_schedule
 from ift_jax.train.state import abstract_state, state_shardings
@@ -34,7 +35,7 @@ def load(name: str, *arg: str):
 
 
 def test_the_promised_configs_are_here():
-    finetunings = {"alpaca_7b", "llama_i_65b", "flan_palm_62b", "opt_iml_30b"}
+    finetunings = {"alpaca_7b", "alpaca_lora_7b", "llama_i_65b", "flan_palm_62b", "opt_iml_30b"}
     assert {"quickstart", "tiny_base", *finetunings} <= set(NAMES)
 
 
@@ -59,6 +60,19 @@ def test_alpaca_7b_is_stanfords_recipe():
     batches = math.ceil(math.ceil(rows / gpus) / per_gpu)
     assert config.steps == epochs * (batches // accumulated) == 1218
     assert config.batch.examples == gpus * per_gpu * accumulated == 128
+
+
+def test_alpaca_lora_7b_is_their_recipe():
+    """And trains, in 32 layers, q and v at rank 8: 32 · 2 · 8 · (4,096 + 4,096) parameters."""
+    config = load("alpaca_lora_7b", "some/file.json")
+    assert config.mixture.entries[0]["task"] == "alpaca:some/file.json"
+    rows, held_out, per_step, batch, epochs = 52_002, 2_000, 128, 4, 3
+    batches = math.ceil((rows - held_out) / batch)
+    assert config.steps == epochs * (batches // (per_step // batch)) == 1170
+    assert math.ceil(config.optimizer.warmup_ratio * config.steps) == 100
+    functions = sized("llama:7b").adapted(Lora(**config.lora))
+    trained = sum(math.prod(functions.abstract[name].shape) for name in functions.trained)
+    assert trained == 4_194_304
 
 
 def test_flan_palm_62b_is_llama_i_65b_on_another_model():

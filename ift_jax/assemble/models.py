@@ -6,6 +6,9 @@ A *model directory* is what an import and a training run leave behind:
     tokenizer.model   or spiece.model or tokenizer.json, and tokenizer_config.json
     checkpoints/      Orbax, one folder a step
 
+Of a LoRA run, the checkpoints hold adapters only, and model.json names the base that they belong
+to. It is opened as the merged model.
+
 Scripts take it, a folder in Hugging Face's layout, a GGUF file, or 'bundled'; the import also a
 checkpoint of llama2.c with its tokenizer.
 """
@@ -26,8 +29,10 @@ from jax.sharding import Mesh
 
 from ift_jax import lookup, sharding, tokenizers
 from ift_jax.checkpoints import gguf, llama2c, pickles, safetensors, transfer
+from ift_jax.checkpoints.base import Base
 from ift_jax.checkpoints.store import Store, write_json
 from ift_jax.layers.functional import Functions, Params
+from ift_jax.layers.lora import Lora
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "tiny"
 """The tiny base model that comes with the package, in Hugging Face's layout."""
@@ -46,6 +51,7 @@ class Model:
         prompt_format: the form it was finetuned on, a name in `prompts.FORMATS`.
         step: training steps behind its parameters; 0 for an import or random weights.
         load: reads or makes the parameters, on the mesh it was opened for.
+        base: of a LoRA run, what its adapters are merged into.
     """
 
     functions: Functions
@@ -53,6 +59,7 @@ class Model:
     prompt_format: str
     step: int
     load: Callable[[], Params]
+    base: Base | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +218,14 @@ def sized(spec: str, switches: Mapping[str, Any] | None = None) -> Functions:
     return Functions(family, dataclasses.replace(family.SIZES[size], **(switches or {})))
 
 
-def describe(directory: str | Path, model: Model) -> None:
-    """Writes, on process 0, the files that make a folder with checkpoints a model directory."""
+def describe(directory: str | Path, model: Model, base: Base | None = None) -> None:
+    """Writes, on process 0, the files that make a folder with checkpoints a model directory.
+
+    Args:
+        directory: to write.
+        model: what the checkpoints are of.
+        base: where they hold adapters only, what those belong to.
+    """
     if jax.process_index() != 0:
         return
     directory = Path(directory)
@@ -224,6 +237,9 @@ def describe(directory: str | Path, model: Model) -> None:
         "tokenizer": model.tokenizer.filename,
         "prompt_format": model.prompt_format,
     }
+    if base:
+        description["lora"] = dataclasses.asdict(model.functions.lora)
+        description["base"] = dataclasses.asdict(base)
     write_json(directory / MODEL_FILE, description)
 
 
@@ -255,11 +271,12 @@ def export_model(model: Model, directory: str | Path, dtype: str | None = None) 
 
 
 def abstract_params(functions: Functions, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shape, dtype and sharding of each parameter: what a checkpoint is restored into."""
+    """Shape, dtype and sharding of all that is trained: what a checkpoint is restored into."""
     shardings = sharding.param_shardings(mesh, functions.letters, functions.abstract)
     return {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=shardings[name])
         for name, leaf in functions.abstract.items()
+        if name in functions.trained
     }
 
 
@@ -272,6 +289,9 @@ def _open_directory(path: Path, mesh: Mesh, step: int | None, switches: Mapping[
             described = family.Config(**description["config"])
         tokenizer = tokenizers.load(path / description["tokenizer"])
         prompt_format = description["prompt_format"]
+        base = Base(**description["base"]) if "base" in description else None
+        with _naming(where):
+            lora = Lora(**description["lora"]) if base else None
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{where} does not describe a model: {error}") from error
     config = dataclasses.replace(described, **switches)
@@ -283,11 +303,39 @@ def _open_directory(path: Path, mesh: Mesh, step: int | None, switches: Mapping[
     if found is None:
         raise ValueError(f"{path / CHECKPOINTS} has no checkpoint; was its run stopped before one?")
 
-    def load() -> Params:
+    def restore(functions: Functions) -> Params:
         with Store(path / CHECKPOINTS) as store:
             return store.restore(found, abstract_params(functions, mesh)).params
 
-    return Model(functions, tokenizer, prompt_format, found, load)
+    if base is None:
+        return Model(functions, tokenizer, prompt_format, found, lambda: restore(functions))
+    if config.param_dtype != described.param_dtype:
+        raise ValueError(
+            f"{path}: its adapters belong to {described.param_dtype} weights, and"
+            f" {config.param_dtype} was asked for: export it, and open what that writes"
+        )
+    frozen = _open_base(base, where, mesh, config.param_dtype)
+    with _naming(where):
+        adapted = functions.adapted(lora)
+
+    def merged() -> Params:
+        params = frozen.load()
+        base.check(params, where)
+        return adapted.merge(params | restore(adapted))
+
+    return Model(functions, tokenizer, prompt_format, found, merged, base)
+
+
+def _open_base(base: Base, where: Path, mesh: Mesh, param_dtype: str) -> Model:
+    """The model that adapters belong to; not yet known to be the one."""
+    step = base.step if (Path(base.path) / MODEL_FILE).is_file() else None
+    try:
+        return open_model(base.path, mesh, step=step, switches={"param_dtype": param_dtype})
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: the base that its adapters belong to can't be opened: {error}. If it has"
+            " moved, write where it is into base.path"
+        ) from error
 
 
 def _family(name: str, where: Path, having: str = "Model") -> ModuleType:

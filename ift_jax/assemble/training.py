@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ift_jax import config as configs
 from ift_jax import metrics, sharding
 from ift_jax.assemble.models import (
     CHECKPOINTS,
+    MODEL_FILE,
     Model,
     abstract_params,
     describe,
@@ -22,13 +24,16 @@ from ift_jax.assemble.models import (
     random_model,
     sized,
 )
+from ift_jax.checkpoints.base import Base, fingerprint
 from ift_jax.checkpoints.store import Store
 from ift_jax.data import dataset, rows
 from ift_jax.layers.dropout import Noise
+from ift_jax.layers.functional import Functions, Params
+from ift_jax.layers.lora import Lora
 from ift_jax.tasks.mixture import Entry, Mixture
 from ift_jax.train.loop import train as run_loop
-from ift_jax.train.optim import OptimizerConfig, make_optimizer
-from ift_jax.train.state import TrainState, abstract_state, place, state_shardings
+from ift_jax.train.optim import Optimizer, OptimizerConfig, make_optimizer
+from ift_jax.train.state import TrainState, abstract_state, place
 from ift_jax.train.step import make_train_step
 
 SWITCHES = ("dropout", "remat", "scan", "param_dtype", "dtype")
@@ -52,8 +57,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         The trained model.
 
     Raises:
-        ValueError: a bad config; a mesh that doesn't fit; a `workdir` of another config
-            or of other data.
+        ValueError: a bad config; a mesh that doesn't fit; a `workdir` of another config,
+            of other data, or of adapters to other weights.
         train.loop.Interrupted: asked to stop; saved.
     """
     configs.check(config)
@@ -61,24 +66,31 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh), _store(config, workdir) as store:
         base = open_base(config, mesh)
-        functions = base.functions
+        functions = adapted(config, base)
         say(sharding.table(mesh, functions.letters, functions.abstract))
+        params = abstract_params(functions, mesh)
         optimizer = make_optimizer(
-            OptimizerConfig(**config.optimizer), functions.letters, total_steps=config.steps
+            OptimizerConfig(**config.optimizer),
+            {name: functions.letters[name] for name in params},
+            total_steps=config.steps,
         )
-        abstract = abstract_state(abstract_params(functions, mesh), optimizer)
-        shardings = state_shardings(
-            abstract, sharding.param_shardings(mesh, functions.letters, functions.abstract)
+        abstract = abstract_state(
+            params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
         )
-        state, read = _restore(store, functions, optimizer, mesh)
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        state, read = _restore(store, abstract)
         start = 0 if state is None else int(state.step)
         source, rows_per_step = build_rows(
             config, base, mesh, rows_per_step=read["next_row"] // start if start else None
         )
         say(dataset.table(source))
+        frozen = base.load() if functions.lora else {}
         if state is None:
-            state = place(lambda params: params, optimizer, shardings, base.load())
-            describe(workdir, dataclasses.replace(base, prompt_format=config.mixture.format))
+            state = _first_state(base, functions, optimizer, shardings, config.seed)
+            trained = dataclasses.replace(
+                base, functions=functions, prompt_format=config.mixture.format
+            )
+            describe(workdir, trained, _named(config, base, frozen) if frozen else None)
         elif read["rows"] != source.plan:
             raise ValueError(
                 f"{workdir} was trained on the rows {read['rows']}, and now its config makes the"
@@ -86,6 +98,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
                 " changed since. Put it back as it was, or start again in another folder"
             )
         else:
+            if frozen:
+                open_model(workdir, mesh).base.check(frozen, workdir / MODEL_FILE)
             say(f"resuming {workdir} after step {start}")
 
         step = make_train_step(
@@ -98,7 +112,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         )
         with closing(metrics.Writer(workdir, resume_step=start)) as writer:
             state = run_loop(
-                step,
+                functools.partial(step, frozen=frozen),
                 state,
                 _batches(source, rows_per_step, start, config, mesh),
                 stop_step=config.steps,
@@ -110,7 +124,11 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
                 log_every=config.log_every,
             )
     return Model(
-        functions, base.tokenizer, config.mixture.format, config.steps, lambda: state.params
+        base.functions,
+        base.tokenizer,
+        config.mixture.format,
+        config.steps,
+        lambda: functions.merge({**frozen, **state.params}),
     )
 
 
@@ -127,6 +145,22 @@ def open_base(config: ConfigDict, mesh: Mesh) -> Model:
             )
         return random_model(init, config.model.tokenizer, mesh, seed=config.seed, switches=switches)
     return open_model(init, mesh, switches=switches)
+
+
+def adapted(config: ConfigDict, base: Model) -> Functions:
+    """The functions that a config trains: the base's, with adapters where it asks for them.
+
+    Raises:
+        ValueError: unknown targets, or a base that has adapters of its own.
+    """
+    if config.lora.rank is None:
+        return base.functions
+    if base.base:
+        raise ValueError(
+            f"config.model.init = {config.model.init!r} holds adapters itself, for"
+            f" {base.base.path}: export it, and train beside what that writes"
+        )
+    return base.functions.adapted(Lora(**config.lora))
 
 
 def read_mixture(config: ConfigDict) -> Mixture:
@@ -218,27 +252,47 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
     return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
 
 
-def _speed(config: ConfigDict, functions: Any, rows_per_step: int) -> metrics.Speed:
-    """A meter that knows a step's FLOPs: the backward pass costs two forward ones."""
+def _first_state(
+    base: Model, functions: Functions, optimizer: Optimizer, shardings: TrainState, seed: int
+) -> TrainState:
+    """The state before the first step, of the base's parameters or of new adapters."""
+    if functions.lora is None:
+        return place(lambda params: params, optimizer, shardings, base.load())
+
+    def new_adapters(key: jax.Array) -> Params:
+        params = functions.init(key)  # the random base goes unread, so XLA never makes it
+        return {name: params[name] for name in functions.trained}
+
+    return place(new_adapters, optimizer, shardings, jax.random.key(seed))
+
+
+def _named(config: ConfigDict, base: Model, params: Params) -> Base:
+    """What a later process finds the base by, and knows it by."""
+    init = config.model.init
+    path = init if init == "bundled" else str(Path(init).absolute())
+    return Base(path, base.step, fingerprint(params))
+
+
+def _speed(config: ConfigDict, functions: Functions, rows_per_step: int) -> metrics.Speed:
+    """A meter that knows a step's FLOPs.
+
+    The backward pass costs two forward ones: one for the activations' gradients, and one for the
+    weights', which frozen weights have none of.
+    """
     T, E = config.data.length, config.data.encoder_length or 0
+    passes = 2 if functions.lora else 3
     return metrics.Speed(
-        step_flops=3 * rows_per_step * functions.flops(T, T, E),
+        step_flops=passes * rows_per_step * functions.flops(T, T, E),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
 
 
-def _restore(
-    store: Store, functions: Any, optimizer: Any, mesh: Mesh
-) -> tuple[TrainState | None, dict[str, Any]]:
+def _restore(store: Store, abstract: TrainState) -> tuple[TrainState | None, dict[str, Any]]:
     """The newest state and its data's position; (None, {}) if there is none yet."""
     latest = store.latest()
     if latest is None:
         return None, {}
-    params = abstract_params(functions, mesh)
-    abstract = abstract_state(
-        params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
-    )
-    restored = store.restore(latest, params, train=abstract.training)
+    restored = store.restore(latest, abstract.params, train=abstract.training)
     state = TrainState(params=restored.params, **restored.train)
     return state, restored.data
 

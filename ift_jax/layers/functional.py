@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +17,7 @@ from flax import nnx
 
 from ift_jax.dims import Batch
 from ift_jax.layers.dropout import Noise
+from ift_jax.layers.lora import Lora, adapters, attach, merge
 
 Params = dict[str, jax.Array]
 
@@ -28,22 +28,31 @@ class Functions:
     Attributes:
         family: the family's module name.
         config: the family's Config, whose fields are dimension letters and switches.
+        lora: what adapters it has, if any; they are parameters like the others.
         abstract: shape and dtype of each parameter, by name.
         letters: axis letters of each parameter, by name.
+        trained: names of the parameters that training changes: the adapters', or all.
     """
 
-    def __init__(self, family: ModuleType, config: Any):
+    def __init__(self, family: ModuleType, config: Any, lora: Lora | None = None):
         self.family = family.__name__.rpartition(".")[2]
         self.config = config
-        self._flops = family.flops
-        self._make: Callable[[jax.Array], nnx.Module] = lambda key: family.Model(
-            config, rngs=nnx.Rngs(params=key)
-        )
+        self.lora = lora
+        self._module = family
         model = nnx.eval_shape(lambda: self._make(jax.random.key(0)))
         self._graph, state = nnx.split(model, nnx.Param)
         flat = sorted(nnx.to_flat_state(state), key=lambda item: item[0])
         self.abstract = {".".join(path): jax.ShapeDtypeStruct(p.shape, p.dtype) for path, p in flat}
         self.letters = {".".join(path): p.letters for path, p in flat}
+        self.trained = adapters(self.abstract) or list(self.abstract)
+
+    def adapted(self, lora: Lora) -> Functions:
+        """The same with adapters.
+
+        Raises:
+            ValueError: a target that the family has no projection for; lists those that it has.
+        """
+        return Functions(self._module, self.config, lora)
 
     @property
     def parameter_count(self) -> int:
@@ -59,6 +68,10 @@ class Functions:
         """Random parameters; jit it with `out_shardings` to make each where it will live."""
         state = nnx.split(self._make(key), nnx.Param)[1]
         return {".".join(path): p[...] for path, p in nnx.to_flat_state(state)}
+
+    def merge(self, params: Params) -> Params:
+        """Parameters of the model without adapters that computes what this one does."""
+        return merge(params, self.letters, self.lora.scale) if self.lora else params
 
     def hidden(self, params: Params, batch: Batch, noise: Noise | None = None) -> jax.Array:
         """Final hidden states x_BTD of a batch; dropout only where noise is given."""
@@ -88,7 +101,14 @@ class Functions:
             E: tokens that the encoder reads, where there is one.
         """
         encoded = (E,) if self.encoder_decoder else ()
-        return self._flops(self.config, T, loss_tokens, *encoded)
+        return self._module.flops(self.config, T, loss_tokens, *encoded)
+
+    def _make(self, key: jax.Array) -> nnx.Module:
+        rngs = nnx.Rngs(params=key)
+        model = self._module.Model(self.config, rngs=rngs)
+        if self.lora:
+            attach(model, self.lora, rngs)
+        return model
 
     def _precision(self) -> contextlib.AbstractContextManager[None]:
         """In it a float32 model is traced with float32 products, which gradients inherit.

@@ -41,11 +41,16 @@ class Linear(nnx.Module):
         )
         zeros = jnp.zeros([sizes[axis] for axis in outputs], param_dtype)
         self.b = nnx.data(nnx.Param(zeros, letters=" ".join(outputs)) if bias else None)
+        self.lora = nnx.data(None)  # see lora.attach
+        self.inputs = inputs
         self.einsum = f"...{inputs},{''.join(axes)}->...{''.join(outputs)}"
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = jnp.einsum(self.einsum, x.astype(self.dtype), self.w[...].astype(self.dtype))
+        x = x.astype(self.dtype)
+        y = jnp.einsum(self.einsum, x, self.w[...].astype(self.dtype))
+        if self.lora is not None:
+            y += self.lora(x)
         return y if self.b is None else y + self.b[...].astype(self.dtype)
 
 

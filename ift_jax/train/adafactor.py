@@ -25,9 +25,9 @@ import jax.numpy as jnp
 import optax
 
 LAYERS = "L"
-ROWS = "DW"
-"""The first of these that a weight has is its row; the second is then a column."""
-COLUMNS = "VFNKHPW"
+ROWS = "DWZ"
+"""The first of these that a weight has is its row; the others are then columns."""
+COLUMNS = "VFNKHPWZ"
 UNFACTORED = "R"
 
 

@@ -21,7 +21,7 @@ class TrainState:
     Attributes:
         step: int32 scalar, batches consumed: the data position and the argument of the learning
             rate and of the dropout key.
-        params: parameters by dotted name, in the config's parameter dtype (master weights).
+        params: those trained, by dotted name, in the config's parameter dtype (master weights).
         opt_state: the state of `Optimizer.transform`.
         skipped: int32 scalar, steps whose update was not applied.
     """

@@ -16,6 +16,7 @@ from ift_jax.train.optim import Optimizer
 from ift_jax.train.state import TrainState
 
 Metrics = dict[str, jax.Array]
+Params = dict[str, jax.Array]
 
 
 def make_train_step(
@@ -26,8 +27,11 @@ def make_train_step(
     seed: int = 0,
     noise: Callable[[jax.Array, jax.Array], Any] | None = None,
     shardings: TrainState | None = None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds the jitted step `(state, batch) -> (state, metrics)`; the state given is consumed.
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """Builds the jitted step `(state, batch, frozen=None) -> (state, metrics)`.
+
+    The state given is consumed. `frozen` are parameters that the model has besides the state's;
+    nothing is differentiated by them.
 
     The gradient is that of the mean loss over all trained targets of the batch, whatever
     `micro_steps` is: sums over micro-batches, divided once. A step whose loss or gradient is not
@@ -47,16 +51,18 @@ def make_train_step(
     Returns:
         The step. Its metrics are scalars: `loss` (nats per trained target), `accuracy`,
         `target_tokens`, `tokens` (not padding, an encoder's too), `token_share` (of all positions),
-        `grad_norm` (before clipping), `param_norm` (after the update), `lr`, and `skipped`
-        (steps without an update so far).
+        `grad_norm` (before clipping), `param_norm` (of what is trained, after the update), `lr`,
+        and `skipped` (steps without an update so far).
     """
 
     def sums_of_rows(
-        params: dict[str, jax.Array], batch: Batch, rows_B: jax.Array, key: jax.Array
-    ) -> tuple[dict[str, jax.Array], Metrics]:
-        def objective(params: dict[str, jax.Array]) -> tuple[jax.Array, Metrics]:
+        params: Params, frozen: Params, batch: Batch, rows_B: jax.Array, key: jax.Array
+    ) -> tuple[Params, Metrics]:
+        def objective(params: Params) -> tuple[jax.Array, Metrics]:
             row_noise = None if noise is None else noise(key, rows_B)
-            cross_entropy, targets, correct = loss_sums(functions, params, batch, row_noise)
+            cross_entropy, targets, correct = loss_sums(
+                functions, {**frozen, **params}, batch, row_noise
+            )
             tokens = _count(batch.segments_BT) + _count(batch.enc_segments_BE)
             return cross_entropy, {
                 "cross_entropy": cross_entropy,
@@ -69,12 +75,12 @@ def make_train_step(
         return jax.tree.map(lambda grad: grad.astype(jnp.float32), grads), sums
 
     def sums_of_batch(
-        params: dict[str, jax.Array], batch: Batch, key: jax.Array
-    ) -> tuple[dict[str, jax.Array], Metrics]:
+        params: Params, frozen: Params, batch: Batch, key: jax.Array
+    ) -> tuple[Params, Metrics]:
         rows = batch.tokens_BT.shape[0]
         rows_B = jnp.arange(rows, dtype=jnp.int32)
         if micro_steps == 1:
-            return sums_of_rows(params, batch, rows_B, key)
+            return sums_of_rows(params, frozen, batch, rows_B, key)
         if rows % micro_steps:
             raise ValueError(
                 f"a batch of {rows} rows does not divide into {micro_steps} micro-batches:"
@@ -82,7 +88,8 @@ def make_train_step(
             )
 
         def accumulate(sums: Any, micro_batch: tuple[Batch, jax.Array]) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, sums, sums_of_rows(params, *micro_batch, key)), None
+            more = sums_of_rows(params, frozen, *micro_batch, key)
+            return jax.tree.map(jnp.add, sums, more), None
 
         # Micro-batch a is rows a::A: a device's rows stay on that device in every micro-batch.
         micro_batches = jax.tree.map(
@@ -90,7 +97,7 @@ def make_train_step(
             (batch, rows_B),
         )
         shapes = jax.eval_shape(
-            sums_of_rows, params, *jax.tree.map(lambda x: x[0], micro_batches), key
+            sums_of_rows, params, frozen, *jax.tree.map(lambda x: x[0], micro_batches), key
         )
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.lax.scan(accumulate, zeros, micro_batches)[0]
@@ -98,9 +105,11 @@ def make_train_step(
     @functools.partial(
         jax.jit, donate_argnums=0, out_shardings=None if shardings is None else (shardings, None)
     )
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def train_step(
+        state: TrainState, batch: Batch, frozen: Params | None = None
+    ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        grads, sums = sums_of_batch(state.params, batch, key)
+        grads, sums = sums_of_batch(state.params, frozen or {}, batch, key)
         targets = jnp.maximum(sums["target_tokens"], 1.0)
         grads = jax.tree.map(lambda grad: grad / targets, grads)
         grad_norm = optax.tree.norm(grads)

@@ -17,9 +17,11 @@ from ift_jax.assemble.models import abstract_params
 from ift_jax.checkpoints.transfer import export_tensors
 from ift_jax.dims import SHARED, Batch
 from ift_jax.layers.functional import Functions
+from ift_jax.layers.lora import Lora
 from ift_jax.sharding import batch_sharding, make_mesh
+from ift_jax.train.adafactor import is_matrix
 from ift_jax.train.loss import loss_sums
-from tests.models.golden import NAMES, check_split, golden, packed, published
+from tests.models.golden import NAMES, check_split, golden, logits, packed, published
 
 FAMILIES = lookup.names("models", "Model")
 
@@ -243,3 +245,32 @@ def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     # own.
     assert abs(losses[0] - np.log(functions.config.V)) < 0.75
     assert losses[-1] < 0.05
+
+
+@every_family
+def test_adapters_stand_beside_all_matrices_of_blocks_and_merge_into_them(family):
+    family = lookup.find("models", family)
+    base = Functions(family, family.SIZES["tiny"])
+    functions = base.adapted(Lora(rank=3, alpha=6.0, targets="all"))
+    matrices = [
+        name for name, axes in base.letters.items() if axes.startswith("L ") and is_matrix(axes)
+    ]
+    assert set(functions.trained) == {
+        name.removesuffix("w") + part for name in matrices for part in ("lora.a", "lora.b")
+    }
+
+    batch = packed(functions, 4, 24)
+    params = jax.jit(functions.init)(jax.random.key(0))
+    frozen = {name: params[name] for name in base.abstract}
+    before = logits(base, frozen, batch)
+    np.testing.assert_array_equal(logits(functions, params, batch), before)
+
+    rng = np.random.default_rng(0)
+    for name in functions.trained:
+        params[name] = jnp.float32(0.1 * rng.normal(size=params[name].shape))
+    adapted = logits(functions, params, batch)
+    assert np.abs(adapted - before).max() > 0.1
+    merged = functions.merge(params)
+    np.testing.assert_allclose(logits(base, merged, batch), adapted, atol=1e-5)
+    for name in matrices:
+        assert np.any(merged[name] != params[name]), name

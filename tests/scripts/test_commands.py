@@ -41,8 +41,8 @@ BUNDLED = "--checkpoint=bundled"
         (
             "train",
             (QUICKSTART, WORKDIR, "--config.learning_rate=1"),
-            "train: --config.learning_rate=1: no such config key. There are: seed, model, mixture,"
-            " data, batch, optimizer, steps, mesh, log_every, checkpoint\n",
+            "train: --config.learning_rate=1: no such config key. There are: seed, model, lora,"
+            " mixture, data, batch, optimizer, steps, mesh, log_every, checkpoint\n",
         ),
         (
             "quickstart",

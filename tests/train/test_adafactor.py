@@ -169,6 +169,7 @@ def test_zero_gradients_give_zero_updates():
     [
         *(("L D N H", True), ("V D", True), ("L D", False), ("L N H", False), ("R N", False)),
         *(("V W", True), ("W D", True), ("D W", True), ("P D", True), ("W", False)),
+        *(("L D Z", True), ("L Z N H", True), ("L N H Z", True), ("L Z D", True)),
     ],
 )
 def test_matrices_have_rows_and_columns(letters, matrix):
