@@ -17,8 +17,9 @@ quickstart: $(INSTALLED)
 controls: $(INSTALLED)
 	$(RUN) scripts/quickstart.py --workdir=runs/quickstart --controls
 
+# Tests mostly compile, one after another: several processes keep the cores busy.
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses=4 --dist=worksteal
 
 test-slow: $(INSTALLED)
 	$(RUN) -m pytest -m slow

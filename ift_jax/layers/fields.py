@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+import jax.numpy as jnp
+
+from ift_jax.layers.stack import REMAT
+
 DTYPES = ("float32", "bfloat16")
 """What parameters may be stored in, and activations computed in."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Switches:
+    """What every family's Config has beside what makes the family.
+
+    Attributes:
+        dropout: rate on the embeddings and on each residual branch of each block.
+        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
+        scan: layers as one scanned body, or unrolled.
+        param_dtype: what parameters are stored in.
+        dtype: what is computed in.
+    """
+
+    dropout: float = 0.0
+    remat: str = "none"
+    scan: bool = True
+    param_dtype: str = "float32"
+    dtype: str = "float32"
+
+    @property
+    def dtypes(self) -> dict[str, jnp.dtype]:
+        """`param_dtype` and `dtype`, as layers take them."""
+        return {"param_dtype": jnp.dtype(self.param_dtype), "dtype": jnp.dtype(self.dtype)}
 
 
 def check_size(where: str, size: Any) -> int:
@@ -34,23 +63,19 @@ def check_switch(where: str, switch: Any) -> bool:
 
 
 def check_fields(
-    config: Any,
+    config: Switches,
     *,
     sizes: Collection[str],
     numbers: Collection[str],
     switches: Collection[str],
-    choices: Mapping[str, Collection[str]],
 ) -> None:
     """Checks a Config's fields one by one; what they must be together is the family's to check.
-
-    Its dropout, which every family has, must be in [0, 1).
 
     Args:
         config: of any family.
         sizes: fields that are positive integers.
         numbers: fields that are positive and finite.
-        switches: fields that are True or False.
-        choices: field -> what it may be.
+        switches: fields that are True or False, beside those of all families.
 
     Raises:
         ValueError: names the family, the field, what was seen, and what is expected.
@@ -66,9 +91,9 @@ def check_fields(
         value = getattr(config, field)
         if type(value) not in (int, float) or not 0 < value < math.inf:
             raise ValueError(f"{where(field)} = {value!r} must be a positive number")
-    for field in switches:
+    for field in (*switches, "scan"):
         check_switch(where(field), getattr(config, field))
-    for field, known in choices.items():
+    for field, known in {"remat": REMAT, "param_dtype": DTYPES, "dtype": DTYPES}.items():
         if (value := getattr(config, field)) not in known:
             raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")
     if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:

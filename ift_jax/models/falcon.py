@@ -21,7 +21,7 @@ from ift_jax.layers import stack
 from ift_jax.layers.attention import Bias
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size, check_switch, taken
+from ift_jax.layers.fields import Switches, check_fields, check_size, check_switch, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import alibi_slopes, rope_tables, rotate
@@ -29,7 +29,7 @@ from ift_jax.sharding import constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """A Falcon's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
@@ -40,11 +40,6 @@ class Config:
         biases: whether linear maps have biases; norms always do.
         rope_theta: base of the rotary frequencies.
         norm_eps: added to the variance in LayerNorm.
-        dropout: rate on the embeddings and on each block's two residual branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -61,19 +56,13 @@ class Config:
     biases: bool = False
     rope_theta: float = 1e4
     norm_eps: float = 1e-5
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNKHFV", "max_length"),
             numbers=("rope_theta", "norm_eps"),
-            switches=("parallel", "two_norms", "alibi", "biases", "scan"),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=("parallel", "two_norms", "alibi", "biases"),
         )
         if self.N * self.H != self.D:
             raise ValueError(
@@ -127,7 +116,7 @@ class Block(nnx.Module):
     """One layer: attention and MLP added to the residual stream, side by side or in turn."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         norm = {"epsilon": c.norm_eps, "param_dtype": dtypes["param_dtype"]}
         linear = {"rngs": rngs, "bias": c.biases, **dtypes}
@@ -170,7 +159,7 @@ class Model(Decoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         self.config = c
         self.embed = Embedding(dataclasses.asdict(c), rngs=rngs, **dtypes)
         self.layers = stack.stack(lambda rngs: Block(c, rngs), c.L, rngs)

@@ -19,7 +19,7 @@ from ift_jax.dims import Batch
 from ift_jax.layers import stack
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
+from ift_jax.layers.fields import Switches, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import RMSNorm
 from ift_jax.layers.positions import llama3_divisors, rope_tables, rotate
@@ -27,7 +27,7 @@ from ift_jax.sharding import constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """A LLaMA's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
@@ -38,11 +38,6 @@ class Config:
         rope_low, rope_high: turns within it, below which Llama 3.1 divides, above which it doesn't.
         norm_eps: added to the mean square in RMSNorm.
         tied: whether the output projection is the embedding table.
-        dropout: rate on the embeddings and on each block's two residual branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -60,19 +55,13 @@ class Config:
     rope_high: float = 4.0
     norm_eps: float = 1e-6
     tied: bool = False
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNKHFV", "max_length"),
             numbers=("rope_theta", "rope_factor", "rope_low", "rope_high", "norm_eps"),
-            switches=("tied", "scan"),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=("tied",),
         )
         if self.N % self.K:
             raise ValueError(f"llama.Config: K = {self.K} does not divide N = {self.N} heads")
@@ -120,7 +109,7 @@ class Block(nnx.Module):
     """One layer: attention and MLP, each behind a norm and added to the residual stream."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         norm = {"epsilon": c.norm_eps, "param_dtype": dtypes["param_dtype"]}
         # GPT-2's rule: what is added to the residual stream starts smaller the deeper the model.
@@ -159,7 +148,7 @@ class Model(Decoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         self.config = c
         self.embed = Embedding(sizes, rngs=rngs, **dtypes)

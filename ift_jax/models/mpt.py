@@ -20,7 +20,7 @@ from ift_jax.layers import stack
 from ift_jax.layers.attention import Bias
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
+from ift_jax.layers.fields import Switches, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import alibi, alibi_slopes
@@ -28,7 +28,7 @@ from ift_jax.sharding import constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """An MPT's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
@@ -37,11 +37,6 @@ class Config:
         clip_qkv: what queries, keys and values are clipped to, above and below; None doesn't clip.
         qk_norm: whether queries and keys are normalised, each over all heads together.
         norm_eps: added to the variance in LayerNorm.
-        dropout: rate on the embeddings and on each block's two residual branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -55,19 +50,13 @@ class Config:
     clip_qkv: float | None = None
     qk_norm: bool = False
     norm_eps: float = 1e-5
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNHFV", "max_length", "alibi_bias_max"),
             numbers=("norm_eps",) if self.clip_qkv is None else ("norm_eps", "clip_qkv"),
-            switches=("qk_norm", "scan"),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=("qk_norm",),
         )
         if self.N * self.H != self.D:
             raise ValueError(
@@ -102,7 +91,7 @@ class Block(nnx.Module):
     """One layer: attention and MLP, each behind a norm and added to the residual stream."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         # As MPT's init_div_is_residual: what is added to the residual stream starts smaller the
         # deeper the model.
@@ -152,7 +141,7 @@ class Model(Decoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         self.config = c
         self.embed = Embedding(dataclasses.asdict(c), rngs=rngs, **dtypes)
         self.layers = stack.stack(lambda rngs: Block(c, rngs), c.L, rngs)

@@ -19,7 +19,7 @@ from ift_jax.dims import Batch
 from ift_jax.layers import stack
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, check_size, taken
+from ift_jax.layers.fields import Switches, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import LearnedPositions
@@ -33,7 +33,7 @@ POSITION_OFFSET = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """An OPT's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
@@ -41,11 +41,6 @@ class Config:
         max_length: positions that the table has.
         pre_norm: whether a branch's norm is before it, and one more after all blocks; else each
             is after its branch is added.
-        dropout: rate on the embeddings and on each block's two residual branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -57,19 +52,13 @@ class Config:
     W: int
     max_length: int = 2048
     pre_norm: bool = True
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNHFVW", "max_length"),
             numbers=(),
-            switches=("pre_norm", "scan"),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=("pre_norm",),
         )
         if self.N * self.H != self.D:
             raise ValueError(
@@ -109,7 +98,7 @@ class Block(nnx.Module):
     """One layer: attention and MLP, each added to the residual stream, a norm before or after."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         norm = {"epsilon": NORM_EPS, "param_dtype": dtypes["param_dtype"]}
         linear = {"rngs": rngs, "bias": True, **dtypes}
@@ -148,7 +137,7 @@ class Model(Decoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         self.config = c
         self.embed = Embedding(sizes, letters=_table_letters(c), rngs=rngs, **dtypes)

@@ -30,7 +30,7 @@ from ift_jax.dims import Batch
 from ift_jax.layers import stack
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import DTYPES, check_fields, taken
+from ift_jax.layers.fields import Switches, check_fields, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import rope_tables, rotate
@@ -38,18 +38,13 @@ from ift_jax.sharding import constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """A PaLM's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
         max_length: positions it was trained for.
         rope_theta: base of the rotary frequencies.
         norm_eps: added to the variance in LayerNorm.
-        dropout: rate on the embeddings and on each block's two branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -61,19 +56,13 @@ class Config:
     max_length: int = 2048
     rope_theta: float = 1e4
     norm_eps: float = 1e-6
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNHFV", "max_length"),
             numbers=("rope_theta", "norm_eps"),
-            switches=("scan",),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=(),
         )
         if self.H % 2:
             raise ValueError(f"palm.Config: H = {self.H} must be even for rotary positions")
@@ -105,7 +94,7 @@ class Block(nnx.Module):
     """One layer: x + Attention(LayerNorm(x)) + MLP(LayerNorm(x)), the same norm in both."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = {**dataclasses.asdict(c), "K": c.K}
         # Section 5: standard deviation n^-½ for n inputs.
         from_D = {"scale": c.D**-0.5, "rngs": rngs, **dtypes}
@@ -142,7 +131,7 @@ class Model(Decoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         self.config = c
         # Section 5: standard deviation 1, as no norm stands between the table and the first block.
         self.embed = Embedding(dataclasses.asdict(c), scale=1.0, rngs=rngs, **dtypes)

@@ -20,7 +20,7 @@ from ift_jax.layers import attention, stack
 from ift_jax.layers.decoder import Attend
 from ift_jax.layers.dropout import Noise, drop
 from ift_jax.layers.encoder_decoder import EncoderDecoder
-from ift_jax.layers.fields import DTYPES, check_fields, taken
+from ift_jax.layers.fields import Switches, check_fields, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import RMSNorm
 from ift_jax.layers.positions import RelativePositions
@@ -28,7 +28,7 @@ from ift_jax.sharding import constrain
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     """A T5's dimensions (see `dims.KEY`) and switches.
 
     Attributes:
@@ -39,11 +39,6 @@ class Config:
         max_length: the most tokens that the encoder or the decoder is given. Relative positions
             set no limit; Flan's inputs have 2,048 (Chung et al. 2022).
         norm_eps: added to the mean square in RMSNorm.
-        dropout: rate on the embeddings and on each block's residual branches.
-        remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
-        scan: layers as one scanned body, or unrolled.
-        param_dtype: what parameters are stored in.
-        dtype: what is computed in.
     """
 
     L: int
@@ -58,19 +53,13 @@ class Config:
     start_id: int = 0
     max_length: int = 2048
     norm_eps: float = 1e-6
-    dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = True
-    param_dtype: str = "float32"
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         check_fields(
             self,
             sizes=(*"LDNHFVR", "encoder_layers", "farthest", "max_length"),
             numbers=("norm_eps",),
-            switches=("scan",),
-            choices={"remat": stack.REMAT, "param_dtype": DTYPES, "dtype": DTYPES},
+            switches=(),
         )
         if self.R % 4 or self.farthest <= self.R // 2:
             raise ValueError(
@@ -102,7 +91,7 @@ class Attention(nnx.Module):
     """Projections of multi-head attention behind a norm."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         self.norm = RMSNorm(c.D, epsilon=c.norm_eps, param_dtype=dtypes["param_dtype"])
         # Mesh TensorFlow's scales: the scores' own, 1/√H, is in the queries' weights.
@@ -117,7 +106,7 @@ class MLP(nnx.Module):
     """A gated-GELU MLP behind a norm."""
 
     def __init__(self, c: Config, rngs: nnx.Rngs):
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         self.norm = RMSNorm(c.D, epsilon=c.norm_eps, param_dtype=dtypes["param_dtype"])
         self.gate = Linear("D F", "D", sizes, rngs=rngs, scale=c.D**-0.5, **dtypes)
@@ -166,7 +155,7 @@ class Model(EncoderDecoder):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
-        dtypes = {"param_dtype": jnp.dtype(c.param_dtype), "dtype": jnp.dtype(c.dtype)}
+        dtypes = c.dtypes
         sizes = dataclasses.asdict(c)
         norm = {"epsilon": c.norm_eps, "param_dtype": dtypes["param_dtype"]}
         table = {"farthest": c.farthest, "rngs": rngs, "param_dtype": dtypes["param_dtype"]}

@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from ift_jax.layers.fields import check_fields, check_switch
+from ift_jax.layers.fields import Switches, check_fields, check_switch
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Switches):
     D: Any = 4
     theta: Any = 1e4
     tied: Any = False
-    remat: Any = "none"
-    dropout: Any = 0.0
 
     def __post_init__(self):
         check_fields(
@@ -23,7 +21,6 @@ class Config:
             sizes="D",
             numbers=["theta"],
             switches=["tied"],
-            choices={"remat": ("none", "full")},
         )
 
 
@@ -44,7 +41,10 @@ def test_good_values_pass():
         ),
         *(("tied", value, "must be True or False") for value in (0, 1, "false", None)),
         *(("dropout", value, "is not in [0, 1)") for value in (-0.1, 1.0, math.nan, "0.1", False)),
-        *(("remat", value, r"expected one of ['none', 'full']") for value in ("some", None)),
+        *(
+            ("remat", value, r"expected one of ['none', 'dots', 'full']")
+            for value in ("some", None)
+        ),
     ],
 )
 def test_a_bad_value_is_named(field, value, expected):
