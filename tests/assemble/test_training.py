@@ -183,22 +183,19 @@ def test_what_does_not_fit_is_refused_before_training(config, tmp_path, change, 
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_an_encoder_decoder_trains_resumes_and_is_scored(config, tmp_path):
+def test_an_encoder_decoder_trains_and_is_scored(config, tmp_path):
     config.model.init = "t5:tiny"
     config.mixture.entries = ({"task": "world.number_comparison"},)
     config.data.encoder_length, config.data.length = 96, 32
     config.optimizer.lr = 3e-3
     config.steps = 8
     training.train(config, tmp_path / "run")
-    whole = final_params(tmp_path / "run")
     first, *_, last = [loss for _, loss in losses(tmp_path / "run")]
     assert last < first - 1
-    shutil.rmtree(tmp_path / "run" / "checkpoints" / "8")
-    training.train(config, tmp_path / "run")
-    for name, value in final_params(tmp_path / "run").items():
-        np.testing.assert_array_equal(value, whole[name], err_msg=name)
 
     questions.write_mmlu(tmp_path / "mmlu")
+    for file in sorted((tmp_path / "mmlu" / "test").iterdir())[1:]:
+        file.unlink()
     mesh = make_mesh("fsdp:4,tensor:2")
     model = open_model(tmp_path / "run", mesh)
     mmlu = MMLU(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -94,8 +95,9 @@ def published(name: str):
     return json.loads(str(arrays.pop("config"))), weights, arrays
 
 
+@functools.cache
 def golden(name: str) -> Golden:
-    """A golden file, its weights imported."""
+    """A golden file, its weights imported; the same one each time, which nobody changes."""
     description, weights, arrays = published(name)
     family = lookup.find("models", name.partition("_")[0])
     functions = Functions(family, family.from_hf(description))
