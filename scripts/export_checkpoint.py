@@ -22,7 +22,7 @@ _STEP = flags.DEFINE_integer("step", None, "Step to export; by default the newes
 _DTYPE = flags.DEFINE_enum(
     "dtype",
     None,
-    ["float32", "bfloat16"],
+    ["float32", "bfloat16", "float16"],
     "What to write; by default what the checkpoint holds, so that nothing is rounded.",
 )
 

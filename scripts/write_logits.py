@@ -40,6 +40,11 @@ def main() -> None:
     out = Path(_OUT.value)
     command.check_folder("out", out.parent)
     model, _ = _MODEL()
+    if model.functions.encoder_decoder:
+        raise ValueError(
+            f"{model.functions.family} is an encoder-decoder, and a text alone is no input of one;"
+            " tests/golden has T5's logits and the reference's"
+        )
     tokens = [encode_prompt(model.tokenizer, "plain", text) for text in _TEXT.value]
     check_prompts(tokens, 0, model.functions.config)
     params = model.load()

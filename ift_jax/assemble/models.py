@@ -249,7 +249,8 @@ def export_model(model: Model, directory: str | Path, dtype: str | None = None) 
     Args:
         model: what to write.
         directory: must hold no weights yet.
-        dtype: 'float32' or 'bfloat16'; None writes what the model holds, so nothing is rounded.
+        dtype: 'float32', 'bfloat16' or 'float16'; None writes what the model holds, so that nothing
+            is rounded.
 
     Returns:
         What was written.

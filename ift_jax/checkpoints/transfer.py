@@ -20,6 +20,9 @@ from ift_jax.checkpoints.safetensors import INTEGERS, Header
 _LISTED = 10  # of one kind of mistake: a wrong size of config.json touches every layer's tensors
 
 
+_LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+
+
 class TransferError(ValueError):
     """A file and a family's table that do not fit each other."""
 
@@ -169,13 +172,23 @@ class Export:
                 self.tensors[name] = Header(joint.file_shape, kept)
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor as the file has it."""
+        """One tensor as the file has it.
+
+        Raises:
+            TransferError: a value that float16, where that is asked for, has no place for.
+        """
         joint, layer = self._where[name]
         arrays = [self._params[part.param] for part in joint.entry.parts]
         if joint.layers is not None:
             arrays = [array[layer] for array in arrays]
+        array = joint.join([np.asarray(array) for array in arrays])
         dtype = self.tensors[name].dtype
-        return joint.join([np.asarray(array) for array in arrays]).astype(dtype, copy=False)
+        if dtype == np.float16 and (largest := float(np.abs(array).max())) > _LARGEST_FLOAT16:
+            raise TransferError(
+                f"{name} has a value of {largest:g}, and float16 ends at {_LARGEST_FLOAT16:g}:"
+                " write bfloat16 or float32"
+            )
+        return array.astype(dtype, copy=False)
 
 
 def export_tensors(

@@ -20,7 +20,7 @@ import numpy as np
 
 from ift_jax.data import cache
 from ift_jax.prompts import Special
-from ift_jax.tasks.task import Example
+from ift_jax.tasks.task import Example, Part
 from ift_jax.tokenizers import Tokenizer
 
 FIRST_SHARD = 256
@@ -93,26 +93,27 @@ def tokenize_example(example: Example, tokenizer: Tokenizer) -> tuple[list[int],
     return tokens, trained
 
 
-def input_and_answer(
-    tokens: list[int], trained: list[bool], tokenizer: Tokenizer
-) -> tuple[list[int], list[bool]]:
-    """An example as an encoder-decoder has it: the last trained part is its answer.
+def input_and_answer(example: Example) -> Example:
+    """An example as an encoder-decoder has it: the last trained parts are its answer.
 
-    All before is the input that the encoder reads, untrained, and ends in EOS, as T5's does.
+    All before is the input that the encoder reads, untrained. It ends in EOS, as T5's does, so
+    that input and answer are tokenized apart.
 
     Raises:
-        ValueError: there is nothing before it, as in plain text.
+        ValueError: there is no text before it: plain text.
     """
-    stop = len(trained) - trained[::-1].index(True)
-    start = stop - next((n for n, flag in enumerate(trained[:stop][::-1]) if not flag), stop)
-    if not start:
+    flags = [part.trained for part in example.parts]
+    stop = len(flags) - flags[::-1].index(True)
+    start = stop - next((n for n, flag in enumerate(flags[:stop][::-1]) if not flag), stop)
+    read = [dataclasses.replace(part, trained=False) for part in example.parts[:start]]
+    if all(isinstance(part.content, Special) for part in read):
         raise ValueError(
             "plain text has no input for an encoder to read; leave the task out, or train a"
             " decoder-only model on it"
         )
-    end = [] if tokens[start - 1] == tokenizer.eos_id else [tokenizer.eos_id]
-    read, answer = [*tokens[:start], *end], tokens[start:stop]
-    return [*read, *answer], [False] * len(read) + [True] * len(answer)
+    if read[-1].content is not Special.EOS:
+        read.append(Part(Special.EOS, trained=False))
+    return Example((*read, *example.parts[start:stop]))
 
 
 def shorten(
@@ -249,16 +250,15 @@ def _tokenize_draw(
     """What became of a draw, its examples' (tokens, trained), and its tokens before that."""
     outcome = Outcome.WHOLE
     for example in candidates:
+        example = example if lengths.E is None else input_and_answer(example)
         tokens, trained = tokenize_example(example, tokenizer)
         # The first token is nobody's target.
         if not any(trained[1:]):
             return Outcome.DROPPED, EMPTY, len(tokens)
-        if lengths.E is not None:
-            tokens, trained = input_and_answer(tokens, trained, tokenizer)
         if not (excess := lengths.excess(trained)):
             return outcome, [(tokens, trained)], len(tokens)
         outcome = Outcome.FEWER_SHOTS
-    if pieces := split(tokens, trained, lengths.T + 1):
+    if lengths.E is None and (pieces := split(tokens, trained, lengths.T + 1)):
         return Outcome.SPLIT, pieces, len(tokens)
     if short := shorten(tokens, trained, excess, tokenizer):
         return Outcome.CUT, [short], len(tokens)

@@ -17,7 +17,7 @@ share nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ift_jax.dims import SHARED
 
@@ -110,7 +110,10 @@ def plan(requests: Sequence[Request], cost: Callable[[int], float], row_tokens: 
                 groups[-1] = _Group([*last.requests, index], [*last.paths, *paths], prefix)
                 continue
         groups.append(new)
-    return [_lay_out(group, requests) for group in groups]
+    return [
+        _lay_out(group.paths, group.prefix, {index: requests[index] for index in group.requests})
+        for group in groups
+    ]
 
 
 def plan_encoded(requests: Sequence[Request], start_id: int) -> list[Row]:
@@ -124,11 +127,9 @@ def plan_encoded(requests: Sequence[Request], start_id: int) -> list[Row]:
     for index, each in enumerate(requests):
         fed = [(start_id, *s[start:]) for s, start in zip(each.sequences, each.starts, strict=True)]
         paths = _paths(fed)
-        group = _Group([0], paths, common_prefix(paths))
-        row = _lay_out(group, [Request(tuple(fed), (1,) * len(fed))])
-        scored = [dataclasses.replace(one, request=index) for one in row.scored]
-        context = each.sequences[0][: each.starts[0]]
-        rows.append(dataclasses.replace(row, scored=scored, encoded=context))
+        answers = Request(tuple(fed), (1,) * len(fed), each.name)
+        row = _lay_out(paths, common_prefix(paths), {index: answers})
+        rows.append(dataclasses.replace(row, encoded=each.sequences[0][: each.starts[0]]))
     return rows
 
 
@@ -141,20 +142,22 @@ def _paths(sequences: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return paths
 
 
-def _lay_out(group: _Group, requests: Sequence[Request]) -> Row:
-    P = len(group.prefix)
-    row = Row(list(group.prefix), list(range(P)), [SHARED] * P, [])
+def _lay_out(
+    paths: Sequence[tuple[int, ...]], prefix: tuple[int, ...], requests: Mapping[int, Request]
+) -> Row:
+    """The row of these paths after a shared prefix, in which these requests are scored."""
+    P = len(prefix)
+    row = Row(list(prefix), list(range(P)), [SHARED] * P, [])
     offsets = []
-    for segment, path in enumerate(group.paths, start=1):
+    for segment, path in enumerate(paths, start=1):
         offsets.append(len(row.tokens) - P)
         row.tokens.extend(path[P:])
         row.positions.extend(range(P, len(path)))
         row.segments.extend([segment] * (len(path) - P))
-    for index in group.requests:
-        each = requests[index]
+    for index, each in requests.items():
         for choice, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
             fed = sequence[:-1]
-            own = next(i for i, path in enumerate(group.paths) if path[: len(fed)] == fed)
+            own = next(i for i, path in enumerate(paths) if path[: len(fed)] == fed)
             for i in range(start, len(sequence)):
                 source = i - 1 if i - 1 < P else i - 1 + offsets[own]
                 row.scored.append(Scored(source, sequence[i], index, choice))

@@ -100,6 +100,17 @@ def check_fields(
         raise ValueError(f"{where('dropout')} = {config.dropout!r} is not in [0, 1)")
 
 
+# fmt: off
+HOUSEKEEPING = frozenset({
+    "_name_or_path", "architectures", "auto_map", "bos_token_id", "chunk_size_feed_forward",
+    "dtype", "eos_token_id", "gradient_checkpointing", "id2label", "initializer_range", "label2id",
+    "output_attentions", "output_hidden_states", "pad_token_id", "problem_type", "return_dict",
+    "tokenizer_class", "torch_dtype", "transformers_version", "use_cache",
+})
+# fmt: on
+"""Fields of any family's config.json that don't change what is computed."""
+
+
 @contextlib.contextmanager
 def taken(
     family: str,
@@ -114,7 +125,7 @@ def taken(
         family: its name, for messages.
         published: fields of the file.
         supported: switches, each with the one value that the family has; popped already.
-        ignored: fields that don't change what is computed.
+        ignored: fields that don't change what is computed, beside `HOUSEKEEPING`.
 
     Raises:
         ValueError: a switch at another value; a field popped that is missing; or one left over,
@@ -131,9 +142,9 @@ def taken(
         yield fields
     except KeyError as error:
         raise ValueError(f"config.json: the field {error.args[0]!r} is missing") from None
-    if unknown := sorted(set(fields) - set(ignored)):
+    if unknown := sorted(set(fields) - HOUSEKEEPING - set(ignored)):
         raise ValueError(
             f"config.json: the {family} family does not know the fields"
             f" { {field: fields[field] for field in unknown} }; if they change nothing that is"
-            f" computed, remove them or add them to {family}.HF_IGNORED"
+            f" computed, remove them from the file"
         )

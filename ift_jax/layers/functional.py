@@ -17,6 +17,7 @@ from flax import nnx
 
 from ift_jax.dims import Batch
 from ift_jax.layers.dropout import Noise
+from ift_jax.layers.encoder_decoder import EncoderDecoder
 from ift_jax.layers.lora import Lora, adapters, attach, merge
 
 Params = dict[str, jax.Array]
@@ -62,7 +63,7 @@ class Functions:
     @property
     def encoder_decoder(self) -> bool:
         """Whether it reads `enc_*` of a batch; its decoder then begins with `config.start_id`."""
-        return hasattr(self.config, "start_id")
+        return issubclass(self._module.Model, EncoderDecoder)
 
     def init(self, key: jax.Array) -> Params:
         """Random parameters; jit it with `out_shardings` to make each where it will live."""
@@ -84,8 +85,9 @@ class Functions:
             return self._bind(params).unembed(x, vocab_ids)
 
     def init_cache(self, params: Params, batch: Batch, S: int) -> Any:
-        """An empty cache with S slots for the rows of a batch."""
-        return self._bind(params).init_cache(batch, S)
+        """A cache with S free slots for the rows of a batch; it holds what an encoder read."""
+        with self._precision():
+            return self._bind(params).init_cache(batch, S)
 
     def extend(self, params: Params, batch: Batch, cache: Any) -> tuple[jax.Array, Any]:
         """Hidden states x_BTD of T more tokens a row, and the cache that holds them."""

@@ -93,7 +93,7 @@ SIZES = {
 # fmt: on
 
 
-def alibi(key_positions_BS: jax.Array, N: int, H: int) -> jax.Array:
+def rounded_alibi(key_positions_BS: jax.Array, N: int, H: int) -> jax.Array:
     """What ALiBi adds to the scaled scores of keys at these positions: float32 bias_BN1S.
 
     As in the code that these models were trained with, slopes, positions and their products are
@@ -179,7 +179,7 @@ class Model(Decoder):
         c = self.config
         if not c.alibi:
             return None
-        bias_BN1S = alibi(key_positions_BS, c.N, c.H)
+        bias_BN1S = rounded_alibi(key_positions_BS, c.N, c.H)
         return lambda positions_BT: bias_BN1S
 
     def final(self, x_BTD: jax.Array) -> jax.Array:
@@ -259,13 +259,7 @@ HF_SUPPORTED = {
 }
 """Switches of Hugging Face's config.json that this family has at one value only; a.b is b in a."""
 
-# fmt: off
-HF_IGNORED = frozenset({
-    "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id",
-    "hidden_dropout", "initializer_range", "pad_token_id", "torch_dtype", "transformers_version",
-    "use_cache",
-})
-# fmt: on
+HF_IGNORED = frozenset({"hidden_dropout"})
 """Fields that don't change what is computed; a run's own config says how much is dropped."""
 
 _OTHER_NAMES = {

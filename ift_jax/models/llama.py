@@ -253,13 +253,7 @@ HF_SUPPORTED = {
 }
 """Switches of Hugging Face's config.json that this family has at one value only."""
 
-# fmt: off
-HF_IGNORED = frozenset({
-    "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id",
-    "initializer_range", "is_llama_config", "max_sequence_length", "pad_token_id", "torch_dtype",
-    "transformers.js_config", "transformers_version", "use_cache",
-})
-# fmt: on
+HF_IGNORED = frozenset({"is_llama_config", "max_sequence_length", "transformers.js_config"})
 """Fields of config.json that don't change what is computed."""
 
 ROPE_SCALING = {

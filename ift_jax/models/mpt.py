@@ -20,7 +20,7 @@ from ift_jax.layers import stack
 from ift_jax.layers.attention import Bias
 from ift_jax.layers.decoder import Attend, Decoder
 from ift_jax.layers.dropout import Noise, drop
-from ift_jax.layers.fields import Switches, check_fields, check_size, taken
+from ift_jax.layers.fields import HOUSEKEEPING, Switches, check_fields, check_size, taken
 from ift_jax.layers.linear import Embedding, Linear, logits
 from ift_jax.layers.norms import LayerNorm
 from ift_jax.layers.positions import alibi, alibi_slopes
@@ -226,17 +226,13 @@ HF_SUPPORTED = {
 
 # fmt: off
 HF_IGNORED = frozenset({
-    "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "emb_pdrop",
-    "eos_token_id", "init_config", "init_device", "initializer_range", "learned_pos_emb",
-    "pad_token_id", "resid_pdrop", "tokenizer_name", "torch_dtype", "transformers_version",
-    "use_cache", "verbose",
-    "attn_config.attn_impl", "attn_config.attn_uses_sequence_id", "attn_config.rope_dail_config",
-    "attn_config.rope_hf_config", "attn_config.rope_impl", "attn_config.rope_theta",
-    # What transformers writes of any config, an inner one too.
-    "attn_config._name_or_path", "attn_config.architectures", "attn_config.chunk_size_feed_forward",
-    "attn_config.dtype", "attn_config.id2label", "attn_config.is_encoder_decoder",
-    "attn_config.label2id", "attn_config.model_type", "attn_config.output_attentions",
-    "attn_config.output_hidden_states", "attn_config.problem_type", "attn_config.return_dict",
+    "emb_pdrop", "init_config", "init_device", "learned_pos_emb", "resid_pdrop", "tokenizer_name",
+    "verbose",
+    "attn_config.attn_impl", "attn_config.attn_uses_sequence_id", "attn_config.is_encoder_decoder",
+    "attn_config.model_type", "attn_config.rope_dail_config", "attn_config.rope_hf_config",
+    "attn_config.rope_impl", "attn_config.rope_theta",
+    # transformers writes those of any config for the inner one too.
+    *(f"attn_config.{field}" for field in HOUSEKEEPING),
 })
 # fmt: on
 """Fields that don't change what is computed; a run's own config says how much is dropped.
@@ -264,6 +260,11 @@ def from_hf(published: Mapping[str, Any]) -> Config:
             )
         D = check_size("config.json: d_model", fields.pop("d_model"))
         N = check_size("config.json: n_heads", fields.pop("n_heads"))
+        if (heads := fields.pop("attn_config.kv_n_heads", N)) != N:
+            raise ValueError(
+                f"config.json: attn_config.kv_n_heads = {heads!r} is not supported by the mpt"
+                f" family, expected {N}, as n_heads"
+            )
         ratio = fields.pop("expansion_ratio", 4)
         return Config(
             L=fields.pop("n_layers"),

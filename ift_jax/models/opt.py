@@ -246,12 +246,7 @@ HF_SUPPORTED = {
 }
 """Switches of Hugging Face's config.json that this family has at one value only."""
 
-# fmt: off
-HF_IGNORED = frozenset({
-    "_name_or_path", "architectures", "bos_token_id", "dropout", "dtype", "eos_token_id",
-    "init_std", "pad_token_id", "prefix", "torch_dtype", "transformers_version", "use_cache",
-})
-# fmt: on
+HF_IGNORED = frozenset({"dropout", "init_std", "prefix"})
 """Fields that don't change what is computed; a run's own config says how much is dropped."""
 
 

@@ -198,9 +198,6 @@ HF_SUPPORTED = {
 }
 """Switches of config.json that this family has at one value only."""
 
-HF_IGNORED = frozenset({"bos_token_id", "eos_token_id", "torch_dtype"})
-"""Fields of config.json that don't change what is computed."""
-
 
 def from_hf(published: Mapping[str, Any]) -> Config:
     """The Config of a config.json.
@@ -208,7 +205,7 @@ def from_hf(published: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: a field is missing, or changes the computation in a way that isn't supported.
     """
-    with taken("palm", published, supported=HF_SUPPORTED, ignored=HF_IGNORED) as fields:
+    with taken("palm", published, supported=HF_SUPPORTED, ignored=()) as fields:
         return Config(
             L=fields.pop("num_hidden_layers"),
             D=fields.pop("hidden_size"),

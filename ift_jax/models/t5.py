@@ -252,9 +252,8 @@ HF_SUPPORTED = {
 
 # fmt: off
 HF_IGNORED = frozenset({
-    "_name_or_path", "architectures", "bos_token_id", "classifier_dropout", "dropout_rate", "dtype",
-    "eos_token_id", "initializer_factor", "n_positions", "output_past", "pad_token_id",
-    "task_specific_params", "torch_dtype", "transformers_version", "use_cache",
+    "classifier_dropout", "dropout_rate", "initializer_factor", "n_positions", "output_past",
+    "task_specific_params",
 })
 # fmt: on
 """Fields that don't change what is computed; a run's own config says how much is dropped, and

@@ -166,7 +166,7 @@ def byte_level_json(
         "added_tokens": list(added),
         "normalizer": None,
         "pre_tokenizer": pre_tokenizer,
-        "post_processor": None if bos is None else _first(bos, vocab[bos]),
+        "post_processor": _first(bos, vocab[bos]) if bos in vocab else None,
         "decoder": BYTE_LEVEL,
         "model": {"type": "BPE", "vocab": vocab, "merges": list(merges)},
     }

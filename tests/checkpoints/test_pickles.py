@@ -74,6 +74,8 @@ def test_other_files_are_not_pickles(folder):
         (folder / name).write_bytes(b"@\0\0\0")
         pickles.refuse(folder / name)
     pickles.refuse(folder)
+    (folder / "old.pt").write_bytes(ARCHIVE)
+    pickles.refuse(folder / "stories.bin")  # whatever lies beside it
     (folder / "protocol4.bin").write_bytes(b"\x80\x04")
     with pytest.raises(pickles.PickleError):
         pickles.refuse(folder / "protocol4.bin")

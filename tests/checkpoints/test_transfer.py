@@ -148,6 +148,15 @@ def test_dtype_is_the_models_unless_asked_for_another():
     assert load(toy_file(), abstract=abstract, dtype="float32")["embed.w"].dtype == np.float32
 
 
+def test_a_value_beyond_float16_is_refused_by_its_tensor():
+    params = {name: np.zeros(leaf.shape, np.float32) for name, leaf in ABSTRACT.items()}
+    params["layers.o.w"][1, 0, 0, 0] = -70000
+    export = export_tensors(params, TABLE, CONFIG, "float16")
+    assert not export.read("h.0.o").any()
+    with pytest.raises(TransferError, match="h.1.o has a value of 70000, and float16 ends at 655"):
+        export.read("h.1.o")
+
+
 def test_each_parameter_is_placed_when_filled():
     placed = {}
 

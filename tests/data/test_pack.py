@@ -77,6 +77,10 @@ def test_two_streams_by_hand():
     assert list(pack.best_fit(sizes, (10, 4))) == [[1, 2, 3], [0, 4]]
 
 
+def test_a_row_without_room_in_its_second_stream_closes():
+    assert next(pack.best_fit([(3, 4), (1, 1)], (10, 4))) == [0]
+
+
 def test_two_streams_hold_every_example_once_and_within_both():
     examples = list(zip(sizes(2000, 1), sizes(2000, 2, 1, 30), strict=True))
     fillers = [(99, 39)] * (pack.OPEN_ROWS + 1)

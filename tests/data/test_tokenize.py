@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ift_jax import prompts, tokenizers
 from ift_jax.data import cache, tokenize
 from ift_jax.data.tokenize import Outcome, TokenStore
+from ift_jax.evals.likelihood import request
 from ift_jax.prompts import Special
 from ift_jax.tasks.task import Example, Part
 from tests.data.toy_tokenizer import ToyTokenizer
+from tests.tokenizers import published
 
 TOY = ToyTokenizer()
 SPACE = 332
@@ -205,6 +208,36 @@ def test_inputs_are_cut_to_the_encoder_and_answers_must_fit_the_decoder(tmp_path
     assert store.example(4)[0].tolist() == [1, 101, 101, 101, 101, 2, 123, 123, 2]
     assert (store.lengths(6) - store.targets(6)).tolist() == [3, 4, 0, 6, 6, 0]
     assert store.targets(6).tolist() == [2, 3, 0, 2, 3, 0]
+
+
+@pytest.mark.parametrize("name", prompts.FORMATS)
+def test_an_answer_is_trained_on_as_it_is_scored(tmp_path, name):
+    """The same tokens, by T5's rule that a space begins a text."""
+    tokenizer, form = tokenizers.load(published.t5(tmp_path)), prompts.FORMATS[name]
+    separator = Special.EOS if form.eos_separator else None
+    pair = Example.pair(form.prompt("Say hello."), form.answer("Hello the lines"), separator)
+    tokenize.extend(
+        tmp_path / "s", 1, lambda draw: [pair], tokenizer, tokenize.Lengths(50, 500), {"task": "t"}
+    )
+    tokens, trained = TokenStore(tmp_path / "s").example(0)
+    asked = request(
+        tokenizer,
+        form.prompt("Say hello."),
+        [form.answer("Hello the lines")],
+        eos_separator=True,
+    )
+    assert tokens[~trained].tolist() == list(asked.sequences[0][: asked.starts[0]])
+    assert tokens[trained].tolist() == [*asked.sequences[0][asked.starts[0] :], tokenizer.eos_id]
+
+
+def test_an_empty_input_is_an_eos_and_nothing_is_split(tmp_path):
+    def empty(number):
+        yield Example.pair("", "ab" * (1 + number), separator=None)
+
+    store = extend(tmp_path / "s", 4, most=4, of=empty, encoder=9, tokenizer=ToyTokenizer(None))
+    assert store.outcomes(4).tolist() == [0, 0, Outcome.DROPPED, Outcome.DROPPED]
+    assert store.example(1)[0].tolist() == [2, 101, 101, 2]
+    assert store.example(1)[1].tolist() == [False, True, True, True]
 
 
 def test_plain_text_has_nothing_for_an_encoder(tmp_path):

@@ -183,7 +183,7 @@ def test_alibi_is_rounded_to_bfloat16_before_it_is_scaled():
     positions_BS = np.arange(2048, dtype=np.int32)[None]
     slopes_N = alibi_slopes(12).astype(ml_dtypes.bfloat16)
     expected_NS = slopes_N[:, None] * positions_BS.astype(ml_dtypes.bfloat16)
-    bias_BN1S = jax.jit(lambda x: falcon.alibi(x, 12, 16))(positions_BS)
+    bias_BN1S = jax.jit(lambda x: falcon.rounded_alibi(x, 12, 16))(positions_BS)
     np.testing.assert_array_equal(bias_BN1S[0, :, 0], expected_NS.astype(np.float32) / 4)
     assert bias_BN1S[0, 0, 0, 256] == bias_BN1S[0, 0, 0, 257]
 

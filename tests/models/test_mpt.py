@@ -326,7 +326,7 @@ def test_published_config_is_read_or_refused_by_name(change, message):
         ({"rope": True}, "rope = True"),
         ({"qk_gn": True}, "qk_gn = True"),
         ({"sliding_window_size": 512}, "sliding_window_size = 512"),
-        ({"kv_n_heads": 8}, "know the fields {'attn_config.kv_n_heads': 8}"),
+        ({"kv_n_heads": 8}, "kv_n_heads = 8 is not supported by the mpt family, expected 32"),
         ({"qk_ln": "yes"}, "qk_norm = 'yes' must be True or False"),
         ({"clip_qkv": -1}, "clip_qkv = -1 must be a positive number"),
         ({"alibi_bias_max": "8"}, "alibi_bias_max = '8' must be a positive integer"),

@@ -138,17 +138,23 @@ def test_no_two_places_share_a_dropout_mask(monkeypatch):
     assert len(seen) == len(set(seen)) == 2 + 3 * config.L + 2 * config.encoder_layers
 
 
-def test_flops_are_two_a_matrix_weight_and_token():
-    """Without attention's parts, and for one token in each half that is trained on."""
-    config = t5.SIZES["base"]
+def test_flops_are_two_a_matrix_weight_and_token_that_it_multiplies():
+    config, T, loss_tokens, E = t5.SIZES["base"], 5, 3, 7
     functions = Functions(t5, config)
-    matrices = sum(
-        np.prod(leaf.shape)
-        for name, leaf in functions.abstract.items()
-        if name.endswith(".w") and "positions" not in name and name != "embed.w"
-    )
-    attention = config.N * config.H * (2 * 12 + 2 * 12 * 0.5 + 2 * 12)
-    assert functions.flops(1, 1, 1) == 2 * (matrices + attention)
+
+    def weights(prefix):
+        return sum(
+            np.prod(leaf.shape)
+            for name, leaf in functions.abstract.items()
+            if name.startswith(prefix) and name.endswith(".w")
+        )
+
+    cross = weights("decoder.cross")  # half of it, q and o, by the decoder's tokens
+    expected = E * weights("encoder.") + T * (weights("decoder.") - cross)
+    expected += T * cross / 2 + E * cross / 2 + loss_tokens * weights("head")
+    # Scores and values: the encoder's, the decoder's (causal) and those between them.
+    expected += 12 * config.N * config.H * 2 * (E * E + T * T / 2 + T * E)
+    assert functions.flops(T, loss_tokens, E) == 2 * expected
 
 
 @pytest.mark.parametrize("size", ["xl", "xxl"])
@@ -213,6 +219,11 @@ FLAN_T5_BASE = {
     "use_cache": True,
     "vocab_size": 32128,
 }
+
+
+def test_the_token_that_begins_an_answer_is_published():
+    config = t5.from_hf({**FLAN_T5_BASE, "decoder_start_token_id": 7})
+    assert config.start_id == 7 and t5.to_hf(config)["decoder_start_token_id"] == 7
 
 
 def test_flan_t5_is_read_as_published_and_as_transformers_5_writes_it():

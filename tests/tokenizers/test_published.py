@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ift_jax import tokenizers
+from tests.tokenizers import published
 from tests.tokenizers.published import FAMILIES, GOLDEN, TEXTS
 
 REFERENCE = json.loads(GOLDEN.read_text())
@@ -259,4 +260,12 @@ def test_broken_files_of_opt_are_named(tmp_path, name, content, message):
     if content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
+        tokenizers.load(folder)
+
+
+def test_a_bos_that_opts_vocabulary_lacks_is_named(tmp_path):
+    folder = published.opt(tmp_path)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"bos_token": "<s2>"}))
+    with pytest.raises(ValueError, match="bos_token '<s2>' is not in the vocabulary"):
         tokenizers.load(folder)
