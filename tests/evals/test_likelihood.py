@@ -17,6 +17,7 @@ from ift_jax.layers.functional import Functions as Real
 from ift_jax.models import t5
 from ift_jax.sharding import make_mesh, param_shardings
 from tests.evals.toys import Functions, Tokenizer, by_hand
+from tests.models.golden import random_params
 
 
 def random_requests(
@@ -138,7 +139,7 @@ def test_scores_do_not_depend_on_the_mesh(family):
     requests = random_requests(6, 5, 96, longest=12)
     if family == "t5":
         functions = t5_functions()
-        params = functions.init(jax.random.key(0))
+        params = random_params(functions)
         requests = [Request(((5, 6, 7), (5, 9, 7)), (1, 1)), Request(((1, 2), (1, 3)), (1, 1))]
     expected = Scorer(functions).score(params, requests)
     mesh = make_mesh("data:2,fsdp:2,tensor:2")
@@ -270,7 +271,7 @@ def test_every_family_scores_as_one_plain_forward_pass_a_choice(family):
     """In batches of several shapes; answers of unequal lengths, some beginning another one."""
     module = lookup.find("models", family)
     functions = Real(module, module.SIZES["tiny"])
-    params = functions.init(jax.random.key(2))
+    params = jax.jit(functions.init)(jax.random.key(2))
     random, requests = np.random.default_rng(5), []
     for length in (3, 40, 3, 90):
         context = tuple(random.integers(1, 60, length).tolist())

@@ -154,14 +154,18 @@ def logits(functions: Functions, params, batch: Batch) -> np.ndarray:
     return np.asarray(functions.unembed(params, jax.jit(functions.hidden)(params, batch)))
 
 
-def check_split(functions: Functions, mesh: str) -> None:
-    """Asserts that loss and gradients on a mesh of eight devices are those on one."""
+def random_params(functions: Functions) -> dict[str, np.ndarray]:
+    """Norms near 1, all else small: made by NumPy, as JAX would compile a program for each."""
     rng = np.random.default_rng(0)
-    params = {
+    return {
         name: np.float32(name.endswith("scale") + 0.06 * rng.standard_normal(leaf.shape))
         for name, leaf in functions.abstract.items()
     }
-    batch = packed(functions, 8, 24)
+
+
+def check_split(functions: Functions, mesh: str) -> None:
+    """Asserts that loss and gradients on a mesh of eight devices are those on one."""
+    params, batch = random_params(functions), packed(functions, 8, 24)
     run = jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
     loss, gradients = jax.jit(run)(params, batch)
     mesh = make_mesh(mesh)

@@ -21,7 +21,7 @@ from ift_jax.layers.lora import Lora
 from ift_jax.sharding import batch_sharding, make_mesh
 from ift_jax.train.adafactor import is_matrix
 from ift_jax.train.loss import loss_sums
-from tests.models.golden import NAMES, check_split, golden, logits, packed, published
+from tests.models.golden import NAMES, check_split, golden, logits, packed, published, random_params
 
 FAMILIES = lookup.names("models", "Model")
 
@@ -209,7 +209,7 @@ def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
     for switches in ({}, {"scan": False}, {"remat": "full"}):
         config = dataclasses.replace(module.SIZES["tiny"], **switches)
         functions = Functions(module, config)
-        params, batch = functions.init(jax.random.key(0)), packed(functions, 2, 24)
+        params, batch = random_params(functions), packed(functions, 2, 24)
         run = jax.jit(jax.grad(lambda p, f=functions, b=batch: loss_sums(f, p, b)[0]))
         gradients.append(run(params))
     for other in gradients[1:]:

@@ -16,7 +16,7 @@ from ift_jax.layers.dropout import Noise
 from ift_jax.layers.functional import Functions
 from ift_jax.models import t5
 from ift_jax.sharding import make_mesh, param_shardings
-from tests.models.golden import golden, published
+from tests.models.golden import golden, published, random_params
 
 COUNTS = {
     "small": 76_961_152,
@@ -133,7 +133,7 @@ def test_no_two_places_share_a_dropout_mask(monkeypatch):
 
     monkeypatch.setattr(Noise, "drop", drop)
     noise = Noise(jax.random.key(0), np.arange(2, dtype=np.int32))
-    functions.hidden(functions.init(jax.random.key(1)), golden("t5_wide").whole(5, E=4), noise)
+    functions.hidden(random_params(functions), golden("t5_wide").whole(5, E=4), noise)
     # The embeddings, three branches of each decoder layer, two of each of the encoder's.
     assert len(seen) == len(set(seen)) == 2 + 3 * config.L + 2 * config.encoder_layers
 
