@@ -79,8 +79,17 @@ class Golden:
             enc_segments_BE=segments_BE,
         )
 
-    def logits(self, batch: Batch) -> np.ndarray:
-        return logits(self.functions, self.params, batch)
+    @functools.cached_property
+    def hidden(self):
+        """Hidden states of a batch; compiled once for each shape."""
+        forward = jax.jit(self.functions.hidden)
+        return lambda batch: forward(self.params, batch)
+
+    @functools.cached_property
+    def logits(self):
+        """Logits of a batch, likewise."""
+        forward = jax.jit(lambda p, b: self.functions.unembed(p, self.functions.hidden(p, b)))
+        return lambda batch: np.asarray(forward(self.params, batch))
 
 
 def published(name: str):

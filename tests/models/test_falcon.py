@@ -188,16 +188,6 @@ def test_alibi_is_rounded_to_bfloat16_before_it_is_scaled():
     assert bias_BN1S[0, 0, 0, 256] == bias_BN1S[0, 0, 0, 257]
 
 
-def test_dropout_changes_the_hidden_states_only_with_noise():
-    model = golden("falcon_alibi")
-    params, batch = model.params, model.whole(9)
-    dropping = Functions(falcon, dataclasses.replace(model.functions.config, dropout=0.3))
-    noise = Noise(jax.random.key(0), np.arange(2, dtype=np.int32))
-    plain = model.functions.hidden(params, batch)
-    np.testing.assert_array_equal(dropping.hidden(params, batch), plain)
-    assert np.abs(dropping.hidden(params, batch, noise) - plain).max() > 0.1
-
-
 @pytest.mark.parametrize("size", COUNTS)
 def test_flops_are_two_a_matrix_weight_and_token(size):
     """Without attention's T² part, and for one token that is both read and trained on."""

@@ -13,7 +13,6 @@ from ift_jax.assemble.models import open_published
 from ift_jax.checkpoints import safetensors
 from ift_jax.checkpoints.safetensors import Arrays, write_model
 from ift_jax.checkpoints.transfer import TransferError, export_tensors, import_params
-from ift_jax.layers.dropout import Noise
 from ift_jax.layers.functional import Functions
 from ift_jax.models import opt
 from ift_jax.sharding import make_mesh, param_shardings
@@ -111,16 +110,6 @@ def test_no_position_reads_the_two_rows_before_the_first():
 
     np.testing.assert_array_equal(changed(slice(2)), expected)
     assert np.any(changed(2) != expected)
-
-
-def test_dropout_changes_the_hidden_states_only_with_noise():
-    model = golden("opt_post_norm")
-    params, batch = model.params, model.whole(9)
-    dropping = Functions(opt, dataclasses.replace(model.functions.config, dropout=0.3))
-    noise = Noise(jax.random.key(0), np.arange(2, dtype=np.int32))
-    plain = model.functions.hidden(params, batch)
-    np.testing.assert_array_equal(dropping.hidden(params, batch), plain)
-    assert np.abs(dropping.hidden(params, batch, noise) - plain).max() > 0.1
 
 
 @pytest.mark.parametrize("size", ["6.7b", "350m"])

@@ -218,16 +218,6 @@ def test_a_file_with_other_tensors_is_refused(change, message):
         )
 
 
-def test_dropout_changes_the_hidden_states_only_with_noise():
-    model = golden(NAME)
-    dropping = Functions(palm, dataclasses.replace(model.functions.config, dropout=0.3))
-    noise = Noise(jax.random.key(0), np.arange(2, dtype=np.int32))
-    hidden, batch = jax.jit(dropping.hidden), model.whole(9)
-    plain = jax.jit(model.functions.hidden)(model.params, batch)
-    np.testing.assert_array_equal(hidden(model.params, batch), plain)
-    assert np.abs(hidden(model.params, batch, noise) - plain).max() > 0.1
-
-
 def test_each_branch_has_its_own_dropout():
     x_BTD = jax.random.normal(jax.random.key(0), (2, 5, SMALL.D))
     rope = rope_tables(jnp.broadcast_to(jnp.arange(5), (2, 5)), SMALL.H, SMALL.rope_theta)
