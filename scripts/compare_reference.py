@@ -2,7 +2,7 @@
 
 Run in an environment of its own, which the project itself doesn't need; it imports nothing of it:
 
-    pip install torch transformers gguf
+    pip install torch transformers gguf sentencepiece protobuf
     python scripts/compare_reference.py logits --reference=MODEL --ours=FILE.npz
     python scripts/compare_reference.py mmlu --reference=MODEL --ours=DIR --prompts=FILE.jsonl
 

@@ -324,8 +324,9 @@ def _check_alias(source: Reader, name: str, seen: np.ndarray, of: str) -> None:
     differing = np.count_nonzero(_bits(seen) != _bits(original))
     if differing:
         raise TransferError(
-            f"{name} must equal {of} bit for bit, as the config ties them, but {differing} of"
-            f" {seen.size} values differ; set the config untied if both are meant"
+            f"{name} must equal {of} bit for bit, as the model of this config has one for both, but"
+            f" {differing} of {seen.size} values differ; if both are meant, the config must say that"
+            " they aren't tied, where the family allows that"
         )
 
 

@@ -22,7 +22,8 @@ def best_fit(
 
     A row closes when it is full, and the oldest one when a new row is needed and `open_rows`
     are open. So rows keep the examples' order to within that window, and the first rows are the
-    same however many examples follow. Rows still open at the end are not given.
+    same however many examples follow. Rows still open at the end are not given: a plan of very few
+    rows has those that filled exactly.
 
     Args:
         sizes: slots of each example, one number a stream; 0 is no example, and skipped.
