@@ -325,8 +325,8 @@ def _check_alias(source: Reader, name: str, seen: np.ndarray, of: str) -> None:
     if differing:
         raise TransferError(
             f"{name} must equal {of} bit for bit, as the model of this config has one for both, but"
-            f" {differing} of {seen.size} values differ; if both are meant, the config must say that"
-            " they aren't tied, where the family allows that"
+            f" {differing} of {seen.size} values differ; if both are meant, the config must say"
+            " that they aren't tied, where the family allows that"
         )
 
 
