@@ -172,16 +172,28 @@ def random_params(functions: Functions) -> dict[str, np.ndarray]:
     }
 
 
+def _loss(functions: Functions):
+    """(params, batch) -> loss and its gradients."""
+    return jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
+
+
+@functools.cache
+def _unsplit(family: str, config):
+    """What `check_split` expects, the same of every mesh."""
+    functions = Functions(lookup.find("models", family), config)
+    run = jax.jit(_loss(functions))
+    return jax.device_get(run(random_params(functions), packed(functions, 8, 24)))
+
+
 def check_split(functions: Functions, mesh: str) -> None:
     """Asserts that loss and gradients on a mesh of eight devices are those on one."""
     params, batch = random_params(functions), packed(functions, 8, 24)
-    run = jax.value_and_grad(lambda params, batch: loss_sums(functions, params, batch)[0])
-    loss, gradients = jax.jit(run)(params, batch)
+    loss, gradients = _unsplit(functions.family, functions.config)
     mesh = make_mesh(mesh)
     with jax.set_mesh(mesh):
         shardings = param_shardings(mesh, functions.letters, functions.abstract)
         placed = jax.device_put((params, batch), (shardings, batch_shardings(mesh, batch)))
-        split_loss, split_gradients = jax.jit(run)(*placed)
+        split_loss, split_gradients = jax.jit(_loss(functions))(*placed)
     np.testing.assert_allclose(split_loss, loss, rtol=1e-5)
     # float32 sums in another order.
     for key, gradient in gradients.items():

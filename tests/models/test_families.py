@@ -226,7 +226,7 @@ def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
     module = lookup.find("models", family)
     gradients = []
     for switches in ({}, {"scan": False}, {"remat": "full"}):
-        config = dataclasses.replace(module.SIZES["tiny"], **switches)
+        config = dataclasses.replace(module.SIZES["tiny"], L=2, **switches)
         functions = Functions(module, config)
         params, batch = random_params(functions), packed(functions, 2, 24)
         run = jax.jit(jax.grad(lambda p, f=functions, b=batch: loss_sums(f, p, b)[0]))
