@@ -6,14 +6,16 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ift_jax import lookup
-from ift_jax.checkpoints.safetensors import Arrays
-from ift_jax.checkpoints.transfer import import_params
+from ift_jax.checkpoints.safetensors import Arrays, open_model, write_model
+from ift_jax.checkpoints.transfer import export_tensors, import_params
 from ift_jax.dims import PADDING, Batch
 from ift_jax.layers.functional import Functions
 from ift_jax.sharding import batch_shardings, make_mesh, param_shardings
@@ -161,6 +163,34 @@ def _packed(rng: np.random.Generator, B: int, T: int, V: int) -> list[np.ndarray
 
 def logits(functions: Functions, params, batch: Batch) -> np.ndarray:
     return np.asarray(functions.unembed(params, jax.jit(functions.hidden)(params, batch)))
+
+
+def check_round_trip(
+    folder: pathlib.Path,
+    name: str,
+    dtype: Any,
+    layout: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict,
+) -> None:
+    """Asserts that a golden's weights come back from a file byte for byte.
+
+    Args:
+        folder: to write in.
+        name: of the golden.
+        dtype: of the file, and of the file written again.
+        layout: the file's tensors, from the weights as today's files name them.
+    """
+    description, weights, _ = published(name)
+    weights = {key: value.astype(dtype) for key, value in weights.items()}
+    write_model(folder / "in", Arrays(layout(weights)), max_shard_bytes=20000)
+    family = lookup.find("models", name.partition("_")[0])
+    functions = Functions(family, family.from_hf(description))
+    table, config = family.hf_table(functions.config), functions.config
+    params = import_params(open_model(folder / "in"), table, config, functions.abstract)
+    write_model(folder / "out", export_tensors(params, table, config, dtype))
+    back = open_model(folder / "out")
+    assert back.tensors.keys() == weights.keys()
+    for key, value in weights.items():
+        assert back.read(key).tobytes() == value.tobytes(), key
 
 
 def random_params(functions: Functions) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from ift_jax.layers.lora import Lora
 from ift_jax.sharding import batch_sharding, make_mesh
 from ift_jax.train.adafactor import is_matrix
 from ift_jax.train.loss import loss_sums
+from ift_jax.train.optim import OptimizerConfig, make_optimizer
 from tests.models.golden import NAMES, check_split, golden, logits, packed, published, random_params
 
 FAMILIES = lookup.names("models", "Model")
@@ -173,6 +174,16 @@ def test_gradients_equal_finite_differences_of_the_reference_in_float64(name):
         direction = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(gradient.shape)
         tolerance = 1e-5 * np.abs(gradient * direction).sum() + 1e-4
         np.testing.assert_allclose((gradient * direction).sum(), slope, atol=tolerance, err_msg=key)
+
+
+@every_golden
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_optimizers_know_every_axis(name, optimizer):
+    functions = golden(name).functions
+    made = make_optimizer(
+        OptimizerConfig(name=optimizer, lr=1e-3), functions.letters, total_steps=1
+    )
+    jax.eval_shape(made.transform.init, functions.abstract)
 
 
 @every_family

@@ -10,14 +10,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from ift_jax.checkpoints import safetensors
-from ift_jax.checkpoints.safetensors import Arrays, write_model
-from ift_jax.checkpoints.transfer import TransferError, export_tensors, import_params
+from ift_jax.checkpoints.safetensors import Arrays
+from ift_jax.checkpoints.transfer import TransferError, import_params
 from ift_jax.layers.dropout import Noise
 from ift_jax.layers.functional import Functions
 from ift_jax.models import t5
 from ift_jax.sharding import make_mesh, param_shardings
-from tests.models.golden import golden, published, random_params
+from tests.models.golden import check_round_trip, golden, published, random_params
 
 COUNTS = {
     "small": 76_961_152,
@@ -71,19 +70,7 @@ def layout(weights, alias):
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("alias", [True, False])
 def test_each_published_layout_comes_back_byte_for_byte(tmp_path, name, dtype, alias):
-    description, weights, _ = published(name)
-    weights = {key: value.astype(dtype) for key, value in weights.items()}
-    write_model(tmp_path / "in", Arrays(layout(weights, alias)), max_shard_bytes=40000)
-    functions = Functions(t5, t5.from_hf(description))
-    table = t5.hf_table(functions.config)
-    params = import_params(
-        safetensors.open_model(tmp_path / "in"), table, functions.config, functions.abstract
-    )
-    write_model(tmp_path / "out", export_tensors(params, table, functions.config, dtype))
-    back = safetensors.open_model(tmp_path / "out")
-    assert back.tensors.keys() == weights.keys()
-    for key, value in weights.items():
-        assert back.read(key).tobytes() == value.tobytes(), key
+    check_round_trip(tmp_path, name, dtype, lambda weights: layout(weights, alias))
 
 
 @pytest.mark.parametrize(
