@@ -15,8 +15,7 @@ from ift_jax.layers import attention, stack
 from ift_jax.layers.dropout import Noise, drop
 from ift_jax.sharding import constrain
 
-SCALE = 1.0
-"""Of products of queries and keys: T5's, whose queries' weights are initialised smaller instead."""
+Reader = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 @jax.tree_util.register_dataclass
@@ -54,8 +53,11 @@ class EncoderDecoder(nnx.Module):
                             decoder's, block.cross_keys_values(y_BED) -> (k_BENH, v_BENH)
         encoder_norm, norm  after the last block of each
 
-    and answers `encoder_bias`, `bias` and `unembed`.
+    and answers `encoder_bias`, `bias` and `unembed`. It may set `scale`, that of the scores (see
+    `attention.attend`).
     """
+
+    scale: float | None = None
 
     config: Any
     embed: Any
@@ -81,7 +83,7 @@ class EncoderDecoder(nnx.Module):
         c = self.config
         positions_BE, segments_BE = batch.enc_positions_BE, batch.enc_segments_BE
         together_BES = attention.together(segments_BE, segments_BE)
-        read = _reader(together_BES, self.encoder_bias(positions_BE), positions_BE)
+        read = self._reader(together_BES, self.encoder_bias(positions_BE), positions_BE)
         # The decoder's sites are 0 … L: its layers and its embedding.
         first = c.L + 1
 
@@ -106,7 +108,7 @@ class EncoderDecoder(nnx.Module):
         c = self.config
         y_BED = self.encode(batch, noise)
         read = self._own_reader(batch, batch.positions_BT, batch.segments_BT)
-        read_encoder = _reader(attention.together(batch.segments_BT, batch.enc_segments_BE))
+        read_encoder = self._reader(attention.together(batch.segments_BT, batch.enc_segments_BE))
 
         def apply(block: Any, x_BTD: jax.Array, layer: jax.Array, _: None):
             k_BENH, v_BENH = block.cross_keys_values(y_BED)
@@ -141,7 +143,7 @@ class EncoderDecoder(nnx.Module):
         c = self.config
         own = cache.own.note(batch)
         read = self._own_reader(batch, own.positions_BS, own.segments_BS)
-        read_encoder = _reader(attention.together(batch.segments_BT, cache.segments_BE))
+        read_encoder = self._reader(attention.together(batch.segments_BT, cache.segments_BE))
 
         def apply(block: Any, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, ...]):
             k_BSNH, v_BSNH, k_BENH, v_BENH = mine
@@ -173,18 +175,21 @@ class EncoderDecoder(nnx.Module):
         visible_BTS = attention.visible(
             batch.positions_BT, batch.segments_BT, key_positions_BS, key_segments_BS
         )
-        return _reader(visible_BTS, self.bias(key_positions_BS), batch.positions_BT)
+        return self._reader(visible_BTS, self.bias(key_positions_BS), batch.positions_BT)
 
-
-Reader = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-
-
-def _reader(
-    visible_BTS: jax.Array,
-    bias: attention.Bias | None = None,
-    positions_BT: jax.Array | None = None,
-) -> Reader:
-    """(q_BTNH, k_BSNH, v_BSNH) -> a_BTNH, where queries see these keys."""
-    return lambda q_BTNH, k_BSNH, v_BSNH: attention.attend(
-        q_BTNH, k_BSNH, v_BSNH, visible_BTS, scale=SCALE, bias=bias, positions_BT=positions_BT
-    )
+    def _reader(
+        self,
+        visible_BTS: jax.Array,
+        bias: attention.Bias | None = None,
+        positions_BT: jax.Array | None = None,
+    ) -> Reader:
+        """(q_BTNH, k_BSNH, v_BSNH) -> a_BTNH, where queries see these keys."""
+        return lambda q_BTNH, k_BSNH, v_BSNH: attention.attend(
+            q_BTNH,
+            k_BSNH,
+            v_BSNH,
+            visible_BTS,
+            scale=self.scale,
+            bias=bias,
+            positions_BT=positions_BT,
+        )

@@ -153,6 +153,8 @@ class Block(nnx.Module):
 class Model(EncoderDecoder):
     """A T5."""
 
+    scale = 1.0  # its queries' weights are initialised smaller instead
+
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c = config
         dtypes = c.dtypes
