@@ -93,21 +93,21 @@ class Question:
     """One question.
 
     Attributes:
-        file: the name of its file, such as `logical_deduction_five_objects`.
+        subject: the name of its file, such as `logical_deduction_five_objects`.
         index: its place there, from 0.
         input: its text.
-        target: the right answer.
+        key: the right answer.
     """
 
-    file: str
+    subject: str
     index: int
     input: str
-    target: str
+    key: str
 
     @property
     def sha256(self) -> str:
         """Hash of the question and its answer, in hex."""
-        text = json.dumps([self.file, self.input, self.target])
+        text = json.dumps([self.subject, self.input, self.key])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -156,6 +156,18 @@ class Questions:
     def complete(self) -> bool:
         """Whether this is the published set."""
         return {name: len(file.questions) for name, file in self.files.items()} == FILES
+
+    @property
+    def duplicates(self) -> int:
+        """How many questions repeat an earlier one of their file word for word."""
+        files = [[question.sha256 for question in file.questions] for file in self.files.values()]
+        return sum(len(file) - len(set(file)) for file in files)
+
+    @property
+    def sha256(self) -> str:
+        """Hash over all questions in order, in hex."""
+        rows = (question.sha256 for file in self.files.values() for question in file.questions)
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     def check_complete(self) -> None:
         """Checks that this is the published set.

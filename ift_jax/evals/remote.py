@@ -22,17 +22,19 @@ class Remote:
 
     def __init__(self, scorer: EndpointScorer):
         self._scorer = scorer
+        # The scorer finds a way where none was asked for: no matter to whoever resumes.
+        self._asked_for = scorer.way
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What is known of it, and how its log-likelihoods are had, once that is known."""
-        how = {"way": self._scorer.way, "likeliest": self._scorer.likeliest}
-        return {"config": how, "hashes": self._scorer.hashes}
+        """What is known of it before it is asked."""
+        return {"config": {"way": self._asked_for}, "hashes": self._scorer.hashes}
 
     def diagnostics(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Of records: the letters that weren't among the likeliest tokens."""
+        """How log-likelihoods were had; of records, the letters not among the likeliest tokens."""
+        how = {"way": self._scorer.way, "likeliest": self._scorer.likeliest}
         weighed = (record for record in found if "loglikelihoods" in record)
-        return {"missing_letters": missing(weighed)}
+        return {"config": how, "missing_letters": missing(weighed)}
 
     def request(self, prompt: Prompt) -> Prompt:
         """A prompt in the form that `scores` takes.

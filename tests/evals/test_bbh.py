@@ -220,9 +220,11 @@ def test_exemplars_are_left_out_until_a_question_fits(folder):
     assert [each["shots"] for each in evaluation.prompts()] == [2] * 4
     assert evaluation.notes == [
         "4 of 6,511 questions: a part of the set",
+        "2 questions repeat an earlier one of their subject word for word, and are scored like any"
+        " other",
         "4 questions have fewer shots: more would not fit",
     ]
-    message = f"navigate, question 0: {lengths[0][0] + 240} tokens even without exemplars, 240 new"
+    message = f"navigate, question 0: {lengths[0][0] + 240} tokens even without shots, 240 new"
     with pytest.raises(ValueError, match=message):
         BBH(Local(LLAMA, TOKENIZER), questions, max_new_tokens=240)
 
