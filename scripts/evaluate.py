@@ -34,7 +34,8 @@ from ift_jax.generate.remote import Endpoint
 from ift_jax.prompts import FORMATS
 
 _MODEL = model_flags.define(required=False)
-_DATA = flags.DEFINE_string("data", None, "folder with dev/ and test/")
+_DATA = flags.DEFINE_string("data", None, "folder with dev/ and test/, or val/ in its place")
+_SPLIT = flags.DEFINE_enum("split", "test", ["test", "val"], "folder of --data that is asked")
 _TASK = flags.DEFINE_string(
     "task", None, "in its place, TASK[@SPLIT]:PATH: arc, piqa, logiqa, boolq"
 )
@@ -114,10 +115,13 @@ def read() -> Questions | bbh.Questions:
     """The questions that the options name."""
     if (_DATA.value is None) == (_TASK.value is None):
         raise ValueError("--data or --task is required: a folder with dev/ and test/, or a task")
+    if _TASK.value and flags.FLAGS["split"].present:
+        raise ValueError("--split is of --data; the split of a task is a part of its name")
     if _TASK.value:
         return task_questions.read_questions(_TASK.value, _LIMIT.value)
     module = lookup.find("evals", _EVAL.value, having="read_questions")
-    return module.read_questions(_DATA.value, _LIMIT.value, languages.find(_LANGUAGE.value))
+    language = languages.find(_LANGUAGE.value)
+    return module.read_questions(_DATA.value, _LIMIT.value, language, _SPLIT.value)
 
 
 class Bar:

@@ -38,7 +38,8 @@ def read_questions(name: str, limit: int | None = None) -> Questions:
     shots = ()
     if task.split != "train" and training.missing is None:
         shots = tuple(itertools.islice(_questions(training, subject), SHOTS))
-    return Questions({subject: shots}, {subject: asked[:limit]}, {subject: len(asked)})
+    dev, test, sizes = {subject: shots}, {subject: asked[:limit]}, {subject: len(asked)}
+    return Questions(dev, test, sizes, split=task.split)
 
 
 def _questions(task: sources.Task, subject: str) -> Iterator[Question]:

@@ -80,12 +80,16 @@ PROTOCOLS = {protocol.name: protocol for protocol in _TABLE}
 """The protocols by name."""
 
 
-def read_questions(directory: Path | str, limit: int | None, language: Language) -> Questions:
+def read_questions(
+    directory: Path | str, limit: int | None, language: Language, split: str = "test"
+) -> Questions:
     """Reads all files of a directory; see `bbh_questions.read_directory`.
 
     Raises:
-        ValueError: malformed files; a language other than English.
+        ValueError: malformed files; a language other than English; a split other than 'test'.
     """
+    if split != "test":
+        raise ValueError(f"BBH has no splits, and --split is {split!r}: leave it out")
     if language is not ENGLISH:
         raise ValueError(f"BBH is in English, and the language is {language.code!r}: leave it out")
     return read_directory(directory, limit)

@@ -5,13 +5,13 @@ shots) are a `Group`: their common beginning, the prefix, is computed once, and 
 follow it. There, several questions share a row,
 
     rest of question 1 | rest of question 2 | …
-    segment 1          | segment 2          | …
+    segment s, a trunk | segment 2s         | …
 
 with positions that continue from the prefix, so that attention, which goes by segments and
 positions, lets each see the prefix and itself. Choices of several tokens branch off their question:
 
     rest of question 1 | its choice A  | its choice B  | rest of question 2 | …
-    segment s, a trunk | segment s + 1 | segment s + 2 | segment 2s         | …
+    segment s          | segment s + 1 | segment s + 2 | segment 2s         | …
 
 A sequence's last token is predicted, never fed; so choices of one token need no token of their own.
 
@@ -122,7 +122,7 @@ def plan(requests: Sequence[Request], cost: Cost) -> list[Group]:
         requests: what to score, in any order.
         cost: of a row.
     """
-    items = [_item(index, each, each.sequences) for index, each in enumerate(requests)]
+    items = [_item(index, each) for index, each in enumerate(requests)]
     items.sort(key=lambda item: item.sharable)
     groups = []
     alone: list[_Item] = []
@@ -147,16 +147,16 @@ def plan_encoded(requests: Sequence[Request], start_id: int) -> list[Group]:
     for index, each in enumerate(requests):
         answers = [s[start:] for s, start in zip(each.sequences, each.starts, strict=True)]
         decoded = Request(tuple((start_id, *a) for a in answers), (1,) * len(answers), each.name)
-        row = _lay_out([_item(index, decoded, decoded.sequences)], 0)
+        row = _lay_out([_item(index, decoded)], 0)
         length = bucket(len(row.tokens), 4, quarters=True)
         encoded = each.sequences[0][: each.starts[0]]
         rows.append(dataclasses.replace(row, length=length, encoded=encoded))
     return [Group((), rows)]
 
 
-def _item(index: int, each: Request, sequences: Sequence[tuple[int, ...]]) -> _Item:
+def _item(index: int, each: Request) -> _Item:
     paths: list[tuple[int, ...]] = []
-    for fed in sorted((s[:-1] for s in sequences), key=len, reverse=True):
+    for fed in sorted((s[:-1] for s in each.sequences), key=len, reverse=True):
         if not any(path[: len(fed)] == fed for path in paths):
             paths.append(fed)
     trunk = common_prefix(paths)

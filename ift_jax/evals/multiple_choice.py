@@ -72,6 +72,7 @@ class MultipleChoice(Evaluation):
             "shots": self.shots,
             "prompt_format": self.prompt_format,
             "language": self.language.code,
+            "split": self.questions.split,
         }
 
     def averages(

@@ -64,6 +64,7 @@ class Questions:
         test: what is scored.
         sizes: how many questions each subject has in the whole set, of which `test` may be a part.
         categories: category of each subject; of none, if there are none.
+        split: what `test` is called where it comes from, 'test' or 'val'.
         duplicates: how many of `test` repeat an earlier row of their file word for word; they are
             scored like any other, since published test sets have some.
     """
@@ -72,6 +73,7 @@ class Questions:
     test: Mapping[str, tuple[Question, ...]]
     sizes: Mapping[str, int]
     categories: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    split: str = "test"
 
     @property
     def label(self) -> str:
@@ -111,14 +113,18 @@ class Questions:
 
 
 def read_directory(
-    directory: Path | str, limit: int | None = None, language: Language = ENGLISH
+    directory: Path | str,
+    limit: int | None = None,
+    language: Language = ENGLISH,
+    split: str = "test",
 ) -> Questions:
     """Reads all subjects of a directory.
 
     Args:
-        directory: holds `dev/` and `test/`.
-        limit: take the first so many test questions of each subject.
+        directory: holds `dev/`, the shots, and a folder of the split's name.
+        limit: take the first so many questions of each subject.
         language: whose letters the files may have.
+        split: whose questions are asked.
 
     Raises:
         ValueError: a folder or file is missing, or a file is malformed; names file and row.
@@ -126,11 +132,11 @@ def read_directory(
     directory = Path(directory)
     if limit is not None and limit < 1:
         raise ValueError(f"limit = {limit}: expected at least one question a subject")
-    test = _read_split(directory, "test", language)
+    test = _read_split(directory, split, language)
     dev = _read_split(directory, "dev", language)
     if missing := sorted(set(test) - set(dev)):
         raise ValueError(
-            f"{directory / 'dev'}: no {missing[0]}_dev.csv for {missing[0]}_test.csv"
+            f"{directory / 'dev'}: no {missing[0]}_dev.csv for {missing[0]}_{split}.csv"
             f" ({len(missing)} subjects have no shots); add it, an empty file for none"
         )
     return Questions(
@@ -138,6 +144,7 @@ def read_directory(
         test={subject: rows[:limit] for subject, rows in test.items()},
         sizes={subject: len(rows) for subject, rows in test.items()},
         categories=_read_categories(directory / "categories.json", test),
+        split=split,
     )
 
 
@@ -181,6 +188,7 @@ def read_development(directory: Path | str, limit: int | None = None) -> Questio
         dev={subject: dev.get(subject, ()) for subject in kept},
         test={subject: rows[:limit] for subject, rows in kept.items()},
         sizes={subject: len(rows) for subject, rows in kept.items()},
+        split=split,
     )
 
 

@@ -20,8 +20,7 @@ becomes, which a block passes on unseen."""
 
 
 class Decoder(nnx.Module):
-    """What decoder-only families share; answers `hidden`, `init_cache`, `extend` and
-    `follow`.
+    """What decoder-only families share; answers `hidden`, `init_cache`, `extend` and `follow`.
 
     A family's Model sets
 

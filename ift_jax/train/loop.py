@@ -146,9 +146,8 @@ def train(
                 progress.say(f"step {step}: {_listed(figures)}")
                 quality = judge and judge(figures)
             if quality is not None or (save_every and step % save_every == 0):
-                if (
-                    pending is not None
-                ):  # before it is saved: killed after that, it isn't done again
+                if pending is not None:
+                    # Before it is saved: killed after that, it isn't done again.
                     log(*pending)
                     pending = None
                 save(quality)

@@ -319,6 +319,8 @@ def test_only_english_is_read(folder):
     assert read_questions(folder, 1, ENGLISH) == read_directory(folder, 1)
     with pytest.raises(ValueError, match="BBH is in English, and the language is 'ar'"):
         read_questions(folder, 1, ARABIC)
+    with pytest.raises(ValueError, match="BBH has no splits, and --split is 'val'"):
+        read_questions(folder, 1, ENGLISH, "val")
 
 
 def test_an_empty_folder_and_a_bad_limit_are_refused(tmp_path, folder):

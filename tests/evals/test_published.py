@@ -16,7 +16,7 @@ def micro(model: int, names) -> float:
 
 
 def in_category(name: str) -> list[str]:
-    return [subject for subject, (_, each) in SUBJECTS.items() if CATEGORIES[each] == name]
+    return [subject for subject, (*_, each) in SUBJECTS.items() if CATEGORIES[each] == name]
 
 
 def test_table_16_has_every_subject_and_model():

@@ -161,6 +161,16 @@ def put_val(directory, data, subject="logic"):
 OTHER = b"Which?,one,two,three,four,B\n"
 
 
+def test_another_split_is_asked_with_the_same_shots(tmp_path):
+    put(tmp_path, "logic", test=GOOD)
+    put_val(tmp_path, OTHER * 2)
+    found = read_directory(tmp_path, split="val")
+    assert [q.question for q in found.test["logic"]] == ["Which?"] * 2
+    assert found.dev == read_directory(tmp_path).dev
+    assert (found.split, found.label, found.complete) == ("val", "2 of 2", True)
+    assert read_directory(tmp_path).split == "test"
+
+
 def test_development_questions_are_those_of_val_with_the_shots_of_dev(tmp_path):
     folder = tmp_path / "mmlu"
     put(folder, "logic", test=b"Asked in test?,1,2,3,4,A\n")

@@ -11,6 +11,9 @@ from ift_jax.evals.report.tables import words
 
 Entry = Mapping[str, Any]
 
+_SPLITS = {"val": "validation"}
+"""What papers call a split."""
+
 
 def belongs(result: Entry) -> bool:
     """Whether a report is on what the tables hold: MMLU's questions in English, by letter."""
@@ -34,7 +37,7 @@ def table_10(result: Entry) -> list[Block]:
         )
         for each in published.TABLE_10
     ]
-    split = f"test, {result['label']} questions"
+    split = f"{_SPLITS.get(result['split'], result['split'])}, {result['label']} questions"
     own = [
         (each["name"], _percent(each["micro"]), split, "micro", "", f"here: {_asked(result)}")
         for each in result["evaluations"]
@@ -70,7 +73,8 @@ def table_16(result: Entry) -> list[Block]:
     return [
         Heading("MMLU by subject beside Table 16 of the LLaMA paper"),
         Paragraph(
-            f"Accuracy in percent on the test split, 5 shots; own columns: {_asked(result)}."
+            "Accuracy in percent on the test split, 5 shots; own columns:"
+            f" {_SPLITS.get(result['split'], result['split'])} split, {_asked(result)}."
         ),
         *map(Paragraph, published.TABLE_16_NOTES),
         Table(header, rows, strong_columns=frozenset(range(len(header) - len(own), len(header)))),

@@ -32,7 +32,7 @@ def report(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """All that there is to tell of evaluations, each further one compared with the first.
 
     Returns:
-        `label`, `protocol`, `shots` and `language`, which they share; `evaluations`, what
+        `label`, `protocol`, `shots`, `language` and `split`, which they share; `evaluations`, what
         `describe` gives for each; `comparisons`, what `comparison` gives for each but the first;
         and `methods`.
 
@@ -45,6 +45,7 @@ def report(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "protocol": first.summary["protocol"],
         "shots": first.summary["shots"],
         "language": first.summary.get("language"),
+        "split": first.summary.get("split", "test"),
         "evaluations": [describe(each) for each in evaluations],
         "comparisons": [comparison(first, other) for other in others],
         "methods": METHODS,

@@ -67,6 +67,9 @@ def test_the_llama_papers_tables_have_ones_own_models():
     ]
     assert all("protocol original, 5 shots" in row[5] for row in table.rows[11:])
     assert table.strong_rows == {11, 12}
+    validation = report.report([made("base", (8, 4, 2), split="val")])
+    own = table_after(report.page(validation), TABLE_10).rows[11]
+    assert own[2] == "validation, 24 of 14,042 questions"
 
     table = table_after(blocks, TABLE_16)
     assert list(table.header) == [
