@@ -43,6 +43,10 @@ class Language:
         """What a prompt calls a file's subject, such as `high_school_physics`."""
         return self.subjects.get(name, name.replace("_", " "))
 
+    def letter(self, letter: str) -> str:
+        """What a prompt calls one of `LETTERS`; an answer that is none of them stays as it is."""
+        return self.letters[LETTERS.index(letter)] if letter in LETTERS else letter
+
 
 _ARABIC_SUBJECTS = {
     "abstract_algebra": "الجبر المجرد",

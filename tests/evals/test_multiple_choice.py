@@ -216,6 +216,9 @@ def test_arabic_letters_of_several_tokens_are_summed(data):
     evaluation = MultipleChoice(Local(functions, tokenizer), questions, shots=1, language="ar")
     assert evaluation.identity()["language"] == "ar"
     asked, records = evaluation.prompts(), evaluation.records(params)
+    most = collections.Counter(record["choice"] for record in records).most_common(1)[0][0]
+    shown = "أبجد"["ABCD".index(most)]
+    assert f"most frequent choice {shown} in" in summary_table(evaluation.summarize(records))
     assert "(مع إجاباتها) حول  علم التشريح.\n\nكم ساق للقط؟\nأ. واحدة\n" in asked[1]["prompt"]
     assert "د. أربع\nالإجابة: د\n\nأي سائل؟" in asked[1]["prompt"]
     for each, record in zip(asked, records, strict=True):

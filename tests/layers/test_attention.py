@@ -260,7 +260,8 @@ def test_rows_that_share_what_they_follow(monkeypatch):
     batch = Batch(np.zeros((B, T), np.int32), positions_BT, segments_BT)
     cache = Cache(None, None, key_positions_US, key_segments_US, None)
     arrays = [jnp.asarray(x, jnp.float32) for x in (q_BTNH, k_BTKH, v_BTKH)]
+    shared = tuple(x.astype(np.float32) for x in (k_USKH, v_USKH))
     for block in (256, 4):  # at once, and what is followed in blocks
         monkeypatch.setattr(attention, "QUERY_BLOCK", block)
-        seen = attention.attend_after(*arrays, batch, (k_USKH, v_USKH), cache, bias=bias)
+        seen = attention.attend_after(*arrays, batch, shared, cache, bias=bias)
         np.testing.assert_allclose(seen, expected, atol=1e-5)

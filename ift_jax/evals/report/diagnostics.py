@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ift_jax.evals.languages import ENGLISH, LETTERS, Language
+from ift_jax.evals.languages import ENGLISH, Language
 from ift_jax.evals.report.reading import Record
 from ift_jax.evals.statistics import stuart_maxwell, wilson
 
@@ -80,7 +80,7 @@ def letters(records: Sequence[Record], language: Language = ENGLISH) -> dict[str
     right = collections.Counter(each["key"] for each in read if each["choice"] == each["key"])
     return {
         "letters": {
-            _name(letter, language): {
+            language.letter(letter): {
                 "key": n_keys[letter] / len(read),
                 "chosen": n_chosen[letter] / len(read),
                 "interval": list(wilson(n_chosen[letter], len(read))),
@@ -90,11 +90,6 @@ def letters(records: Sequence[Record], language: Language = ENGLISH) -> dict[str
         },
         "p_value": stuart_maxwell(keys, chosen),
     }
-
-
-def _name(letter: str, language: Language) -> str:
-    """What a language calls one of `LETTERS`."""
-    return language.letters[LETTERS.index(letter)] if letter in LETTERS else letter
 
 
 def answer_mass(records: Sequence[Record]) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ift_jax.evals import languages
 from ift_jax.evals.report.blocks import Table, markdown
 
 Entry = Mapping[str, Any]
@@ -67,7 +68,8 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     if letter["letter"] is None:
         asked += "no choice could be read from any answer"
     else:
-        asked += f"most frequent choice {letter['letter']} in {percent(letter['share'])}"
+        shown = languages.find(summary.get("language", "en")).letter(letter["letter"])
+        asked += f"most frequent choice {shown} in {percent(letter['share'])}"
     return f"{asked}\n\n{markdown([accuracies(summary)])}".rstrip("\n")
 
 
