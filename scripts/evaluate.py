@@ -139,4 +139,4 @@ class Bar:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, together=True)

@@ -1,0 +1,100 @@
+"""Training, stopping, restoring and evaluating in several processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from ift_jax import metrics
+from ift_jax.assemble.models import open_model
+from ift_jax.evals.local import Local
+from ift_jax.evals.mmlu import read_questions
+from ift_jax.evals.multiple_choice import MultipleChoice
+from ift_jax.sharding import make_mesh
+
+
+def losses(workdir):
+    return [(r["step"], r["loss"]) for r in metrics.read(workdir / "metrics.jsonl")]
+
+
+def assert_same_curve(a, b):
+    """Of the same devices' sums in another order: equal to f32 rounding."""
+    (a_steps, a_losses), (b_steps, b_losses) = (zip(*losses(each), strict=True) for each in (a, b))
+    assert a_steps == b_steps
+    np.testing.assert_allclose(a_losses, b_losses, rtol=1e-6)
+
+
+def assert_same_weights(a, b):
+    mesh = make_mesh("fsdp:-1")
+    a, b = open_model(a, mesh).load(), open_model(b, mesh).load()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def signalled(number: signal.Signals, step: int, command: list[str]) -> list[str]:
+    return ["signalled.py", str(int(number)), str(step), *command]
+
+
+def test_a_killed_run_goes_on_exactly(launch):
+    folder = launch.folder
+    launch(2, 2, *launch.train("whole"))
+
+    began = time.monotonic()
+    printed = launch(
+        2, 2, *signalled(signal.SIGKILL, 3, launch.train("killed")), status=128 + signal.SIGKILL
+    )
+    assert time.monotonic() - began < 120
+    assert re.search(r"^launch: process 1 of 2 \(pid \d+\) was killed by SIGKILL", printed, re.M)
+
+    # Of the restarted processes one alone is asked to stop.
+    printed = launch(2, 2, *signalled(signal.SIGTERM, 1, launch.train("killed")))
+    assert "[0] resuming killed after step 2\n" in printed
+    (stopped,) = re.findall(r"^\[0\] SIGTERM: saved step (\d) of 6", printed, re.M)
+    assert 3 <= int(stopped) <= 5
+
+    printed = launch(2, 2, *launch.train("killed"))
+    assert f"[0] resuming killed after step {stopped}\n" in printed
+    assert losses(folder / "killed") == losses(folder / "whole")
+    assert_same_weights(folder / "killed", folder / "whole")
+
+
+def test_an_evaluation_leaves_the_same_records(launch):
+    launch(2, 2, *launch.evaluate("bundled", "scores"))
+    mesh = make_mesh("fsdp:-1", jax.devices()[:4])
+    model = open_model("bundled", mesh)
+    questions = read_questions(launch.folder / "mmlu", limit=2)
+    local = Local(model.functions, model.tokenizer, mesh)
+    asked = MultipleChoice(local, questions, shots=0, protocol="answer_text")
+    lines = (launch.folder / "scores/records.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == asked.records(model.load())
+
+
+@pytest.mark.slow
+def test_any_number_of_processes(launch):
+    """Eight devices in one process, two and four: the same curve and the same records."""
+    folder = launch.folder
+    for count in (1, 2, 4):
+        launch(count, 8 // count, *launch.train(f"of_{count}"))
+        launch(count, 8 // count, *launch.evaluate("of_1", f"by_{count}"))
+    for count in (2, 4):
+        assert_same_curve(folder / f"of_{count}", folder / "of_1")
+        records = folder / f"by_{count}/records.jsonl"
+        assert records.read_bytes() == (folder / "by_1/records.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_in_another_number_of_processes(launch):
+    """Begun by two, continued by four with twice the devices, ended by one."""
+    folder = launch.folder
+    launch(1, 4, *launch.train("settled"))
+    launch(2, 2, *signalled(signal.SIGTERM, 1, launch.train("moved")))
+    launch(4, 2, *signalled(signal.SIGTERM, 1, launch.train("moved")))
+    assert "[0] resuming moved after step 4\n" in launch(1, 4, *launch.train("moved"))
+    assert_same_curve(folder / "moved", folder / "settled")
