@@ -36,13 +36,13 @@ SIGNALLED = """
 import os, runpy, sys, time
 from ift_jax.checkpoints.store import Store
 
-number, step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+index, number, step = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 check_errors, checks = Store.check_errors, []
 
 
 def signalled(self):
     checks.append(None)
-    if os.environ["JAX_PROCESS_ID"] == "1" and len(checks) == step:
+    if os.environ["JAX_PROCESS_ID"] == index and len(checks) == step:
         while not self.steps():
             time.sleep(0.01)
         os.kill(os.getpid(), number)
@@ -53,7 +53,8 @@ Store.check_errors = signalled
 sys.argv.pop(0)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a script; process 1 is sent a signal after so many steps, when a checkpoint is there."""
+"""Runs a script, of which one process is sent a signal after so many steps, when a checkpoint is
+there: `signalled.py INDEX NUMBER STEPS SCRIPT …`."""
 
 
 class Runner:
@@ -80,6 +81,17 @@ class Runner:
         )  # fmt: skip
         assert ended.returncode == status, ended.stdout[-5000:]
         return ended.stdout
+
+    def start(self, index: int, address: str, *command: str) -> subprocess.Popen:
+        """Starts one of two processes by hand."""
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_COORDINATOR_ADDRESS": address,
+                 "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
 
     def train(self, workdir: str) -> list[str]:
         """The command that trains in a folder."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
+import socket
 import time
 
 import jax
@@ -38,8 +38,8 @@ def assert_same_weights(a, b):
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-def signalled(number: signal.Signals, step: int, command: list[str]) -> list[str]:
-    return ["signalled.py", str(int(number)), str(step), *command]
+def signalled(number: int, step: int, command: list[str], *, index: int = 1) -> list[str]:
+    return ["signalled.py", str(index), str(int(number)), str(step), *command]
 
 
 def test_a_killed_run_goes_on_exactly(launch):
@@ -98,3 +98,15 @@ def test_a_run_goes_on_in_another_number_of_processes(launch):
     launch(4, 2, *signalled(signal.SIGTERM, 1, launch.train("moved")))
     assert "[0] resuming moved after step 4\n" in launch(1, 4, *launch.train("moved"))
     assert_same_curve(folder / "moved", folder / "settled")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
+def test_without_a_launcher_a_survivor_ends_within_two_minutes(launch, lost):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = signalled(signal.SIGKILL, 3, launch.train(f"lost_{lost}"), index=lost)
+    started = [launch.start(index, address, *command) for index in range(2)]
+    assert started[lost].wait(timeout=120) == -signal.SIGKILL
+    assert started[1 - lost].wait(timeout=120) != 0
