@@ -89,8 +89,8 @@ class Runner:
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_COORDINATOR_ADDRESS": address,
                  "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)},
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def train(self, workdir: str) -> list[str]:
