@@ -53,14 +53,7 @@ def test_a_killed_run_goes_on_exactly(launch):
     assert time.monotonic() - began < 120
     assert re.search(r"^launch: process 1 of 2 \(pid \d+\) was killed by SIGKILL", printed, re.M)
 
-    # Of the restarted processes one alone is asked to stop.
-    printed = launch(2, 2, *signalled(signal.SIGTERM, 1, launch.train("killed")))
-    assert "[0] resuming killed after step 2\n" in printed
-    (stopped,) = re.findall(r"^\[0\] SIGTERM: saved step (\d) of 6", printed, re.M)
-    assert 3 <= int(stopped) <= 5
-
-    printed = launch(2, 2, *launch.train("killed"))
-    assert f"[0] resuming killed after step {stopped}\n" in printed
+    assert "[0] resuming killed after step 2\n" in launch(2, 2, *launch.train("killed"))
     assert losses(folder / "killed") == losses(folder / "whole")
     assert_same_weights(folder / "killed", folder / "whole")
 
