@@ -65,6 +65,14 @@ class Runner:
         (folder / "config.py").write_text(CONFIG)
         (folder / "signalled.py").write_text(SIGNALLED)
         questions.write_mmlu(folder / "mmlu")
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            # What one run compiles the next one finds.
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
 
     def __call__(self, processes: int, devices: int, *command: str, status: int = 0) -> str:
         """Runs a command to its end, and checks its exit status; what was printed."""
@@ -72,7 +80,7 @@ class Runner:
             [sys.executable, ROOT / "scripts/launch.py", f"--processes={processes}",
              f"--devices={devices}", "--", *command],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -87,7 +95,7 @@ class Runner:
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_COORDINATOR_ADDRESS": address,
+            env={**self.environment, "JAX_COORDINATOR_ADDRESS": address,
                  "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
