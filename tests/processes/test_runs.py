@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import time
@@ -84,13 +85,16 @@ def test_any_number_of_processes(launch):
 
 @pytest.mark.slow
 def test_a_run_goes_on_in_another_number_of_processes(launch):
-    """Begun by two, continued by four with twice the devices, ended by one."""
+    """Begun by two; ended by four with twice the devices, and by one."""
     folder = launch.folder
     launch(1, 4, *launch.train("settled"))
-    launch(2, 2, *signalled(signal.SIGTERM, 1, launch.train("moved")))
-    launch(4, 2, *signalled(signal.SIGTERM, 1, launch.train("moved")))
-    assert "[0] resuming moved after step 4\n" in launch(1, 4, *launch.train("moved"))
-    assert_same_curve(folder / "moved", folder / "settled")
+    printed = launch(2, 2, *signalled(signal.SIGTERM, 3, launch.train("moved_4")))
+    assert "[0] SIGTERM: saved step 4 of 6; the same command goes on from there\n" in printed
+    shutil.copytree(folder / "moved_4", folder / "moved_1")
+    for count, devices in ((4, 2), (1, 4)):
+        printed = launch(count, devices, *launch.train(f"moved_{count}"))
+        assert f"[0] resuming moved_{count} after step 4\n" in printed
+        assert_same_curve(folder / f"moved_{count}", folder / "settled")
 
 
 @pytest.mark.slow
