@@ -24,6 +24,7 @@ class Chip:
         hbm_bandwidth: to and from it.
         ici_bandwidth: sent to neighbours over all links at once; as much is received meanwhile.
         slices: topologies that it is offered in.
+        layout: which of its layouts libtpu takes: one device a chip, not one a core.
     """
 
     flops: float
@@ -31,6 +32,7 @@ class Chip:
     hbm_bandwidth: float
     ici_bandwidth: float
     slices: tuple[str, ...]
+    layout: str = "default"
 
 
 _CUBES = (
@@ -43,11 +45,18 @@ _SQUARES = ("2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 # state these figures, ICI both ways together: half of it is sent. v4's isn't stated there: 6 links
 # of 50 GB/s each way, from Jouppi et al. 2023 (2304.01433), Table 4.
 CHIPS = {
-    "v4": Chip(PEAK_FLOPS["TPU v4"], 32 * 2**30, 1.2e12, 300e9, _CUBES),
+    "v4": Chip(PEAK_FLOPS["TPU v4"], 32 * 2**30, 1.2e12, 300e9, _CUBES, layout="megacore"),
     "v5e": Chip(PEAK_FLOPS["TPU v5 lite"], 16 * 2**30, 0.819e12, 200e9, _SQUARES),
     "v5p": Chip(PEAK_FLOPS["TPU v5"], 95 * 2**30, 2.765e12, 600e9, (*_CUBES, "16x16x24")),
     "v6e": Chip(PEAK_FLOPS["TPU v6 lite"], 32 * 2**30, 1.638e12, 400e9, _SQUARES),
 }
+
+HERE = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5p-8",
+}
+"""What libtpu is told of this machine; it has no say in what is compiled."""
 
 
 def read_topology(name: str) -> tuple[Chip, int]:
@@ -79,16 +88,18 @@ def devices(name: str) -> Sequence[jax.Device]:
     Raises:
         ValueError: see `read_topology`; or TPUs' compiler isn't installed.
     """
-    _, count = read_topology(name)
+    chip, count = read_topology(name)
     if importlib.util.find_spec("libtpu") is None:
         raise ValueError(
             f"--topology={name}: TPUs' compiler, libtpu, is not installed here. It needs no TPU:"
             " pip install 'ift-jax[tpu]'"
         )
-    # Else libtpu asks a cloud's metadata server, which other machines wait for in vain, what it
-    # runs on.
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-    found = topologies.get_topology_desc(platform="tpu", topology_name=name).devices
+    # Else libtpu asks a cloud's metadata server, in vain on other machines, where it runs.
+    for variable, value in HERE.items():
+        os.environ.setdefault(variable, value)
+    found = topologies.get_topology_desc(
+        platform="tpu", topology_name=name, chip_config_name=chip.layout
+    ).devices
     if len(found) != count:
         raise ValueError(f"--topology={name}: {len(found)} devices, expected {count} chips")
     return found

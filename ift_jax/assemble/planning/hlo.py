@@ -91,55 +91,83 @@ class Work:
         return sum(self.sent.values())
 
 
+@dataclasses.dataclass(frozen=True)
+class Computation:
+    """A part of a program: its body, a loop's, or a fusion's.
+
+    Attributes:
+        name: its own.
+        instructions: by name, in order.
+    """
+
+    name: str
+    instructions: dict[str, Instruction]
+
+
 class Program:
     """A compiled program's text, as computations by name."""
 
     def __init__(self, text: str):
-        self.computations: dict[str, list[Instruction]] = {}
-        self.entry = ""
-        body: list[Instruction] = []
+        self.computations: dict[str, Computation] = {}
         for line in text.splitlines():
             if header := _HEADER.match(line):
-                body = self.computations[header[2]] = []
-                self.entry = header[2] if header[1] else self.entry
-            elif instruction := _INSTRUCTION.match(line):
-                body.append(Instruction(*instruction.groups()))
+                current = self.computations[header[2]] = Computation(header[2], {})
+                if header[1]:
+                    self.entry = current
+            elif found := _INSTRUCTION.match(line):
+                current.instructions[found[1]] = Instruction(*found.groups())
 
     def work(self) -> Work:
-        """What one run of it does."""
+        """What one run of it does.
+
+        Raises:
+            ValueError: something that is needed for that isn't in the text; names the instruction.
+        """
         sent: dict[str, float] = collections.defaultdict(float)
         count: dict[str, int] = collections.defaultdict(int)
         flops = 0.0
-        for times, instruction, types in self._run(self.entry, 1):
+        for times, instruction, inside in self._run(self.entry, 1):
             kind = instruction.opcode.removesuffix("-start")
             if kind in SENT:
-                sent[kind] += times * _sent(kind, instruction)
+                size = _result_bytes(kind, instruction)
+                n = 1 if kind == "collective-permute" else group_size(instruction)
+                if inside.name.startswith("all-reduce-scatter"):
+                    # A TPU's fusion of a sum over all and of taking one's part of it.
+                    kind, size = "reduce-scatter", size / n
+                sent[kind] += times * SENT[kind](size, n)
                 count[kind] += times
             elif kind == "dot":
-                flops += times * _dot_flops(instruction, types)
+                flops += times * _dot_flops(instruction, inside)
             elif kind == "convolution":
-                flops += times * _convolution_flops(instruction, types)
+                flops += times * _convolution_flops(instruction, inside)
         return Work(dict(sent), dict(count), flops)
 
     def _run(
-        self, computation: str, times: int
-    ) -> Iterator[tuple[int, Instruction, Mapping[str, str]]]:
-        """(how often it runs, instruction, types of what it may read) of all that is run."""
-        instructions = self.computations[computation]
-        types = {instruction.name: instruction.type for instruction in instructions}
-        for instruction in instructions:
-            yield times, instruction, types
-            trips = self._trips(instruction) if instruction.opcode == "while" else 1
+        self, computation: Computation, times: int
+    ) -> Iterator[tuple[int, Instruction, Computation]]:
+        """(how often it runs, instruction, what it is in) of all that is run."""
+        for instruction in computation.instructions.values():
+            yield times, instruction, computation
             if instruction.opcode.startswith(("all-reduce", "reduce")):
                 continue  # what they apply is an addition
+            if instruction.opcode.endswith(("-done", "-update")):
+                continue  # of what was started before
+            trips = self._trips(instruction) if instruction.opcode == "while" else 1
             for names in _CALLED.findall(instruction.rest):
                 for name in names.split(","):
                     if (called := name.strip("%{} ")) in self.computations:
-                        yield from self._run(called, times * trips)
+                        yield from self._run(self.computations[called], times * trips)
 
     def _trips(self, loop: Instruction) -> int:
+        """How often a loop runs: as the text says, or by the constant in its condition."""
         if known := _TRIPS.search(loop.rest):
             return int(known[1])
+        condition = self.computations[loop.attribute("condition").strip("%")].instructions
+        last = list(condition.values())[-1]
+        if last.opcode == "compare" and last.attribute("direction") == "LT":
+            for name in last.operands:
+                if condition[name].opcode == "constant":
+                    return int(condition[name].rest.partition(")")[0])
         raise ValueError(f"loop {loop.name}: how often it runs isn't in the program's text")
 
 
@@ -155,38 +183,47 @@ def sizes(type_: str) -> list[int]:
 
 
 def group_size(instruction: Instruction) -> int:
-    """How many chips take part in a collective together."""
-    groups = instruction.attribute("replica_groups")
+    """How many chips take part in a collective together.
+
+    Raises:
+        ValueError: groups in a form that isn't known.
+    """
+    groups = instruction.rest.partition("replica_groups=")[2]
     if listed := re.match(r"\{\{([\d,]*)\}", groups):
         return len(_numbers(listed[1]))
-    if counted := re.match(r"\[(\d+),(\d+)\]<=", groups):
-        return int(counted[2])
-    raise ValueError(f"{instruction.opcode} {instruction.name}: no groups of chips in {groups!r}")
+    if counted := re.match(r"\[\d+,(\d+)\]<=", groups):
+        return int(counted[1])
+    if meshed := re.match(r"mesh\[(.*?)\][^{]*\{(.*?)\}", groups):
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", meshed[1]))
+        # An axis, or of an axis 'a':(1)2 a part: here two neighbours.
+        axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", meshed[2])
+        return math.prod(int(part or sizes[axis]) for axis, part in axes)
+    raise ValueError(f"{instruction.opcode} {instruction.name}: groups of chips {groups[:80]!r}")
 
 
-def _sent(kind: str, instruction: Instruction) -> float:
-    """Bytes that a chip sends in one collective."""
+def _result_bytes(kind: str, instruction: Instruction) -> int:
+    """What a collective gives each chip."""
     arrays = sizes(instruction.type)
     if instruction.opcode.endswith("-start") and kind in ("all-gather", "collective-permute"):
         # Started, it has operands and results for a result, and of a permutation two counters.
-        arrays = arrays[len(instruction.operands) : 2 * len(instruction.operands)]
-    n = 1 if kind == "collective-permute" else group_size(instruction)
-    return SENT[kind](sum(arrays), n)
+        operands = len(instruction.operands)
+        arrays = arrays[operands : 2 * operands]
+    return sum(arrays)
 
 
-def _dot_flops(dot: Instruction, types: Mapping[str, str]) -> float:
-    shape = _shape(types[dot.operands[0]])
+def _dot_flops(dot: Instruction, inside: Computation) -> float:
+    shape = _shape(inside.instructions[dot.operands[0]].type)
     contracted = [shape[axis] for axis in _numbers(dot.attribute("lhs_contracting_dims"))]
     return 2 * math.prod(_shape(dot.type)) * math.prod(contracted)
 
 
-def _convolution_flops(convolution: Instruction, types: Mapping[str, str]) -> float:
+def _convolution_flops(convolution: Instruction, inside: Computation) -> float:
     """Of a convolution, which is what a TPU's compiler makes of a matrix product.
 
     A batch axis of the product may be a spatial axis of it: most of the kernel then lies on padding
     or between the dilated input's elements, and only where it doesn't is anything computed.
     """
-    lhs, rhs = (_shape(types[name]) for name in convolution.operands[:2])
+    lhs, rhs = (_shape(inside.instructions[name].type) for name in convolution.operands)
     inputs, kernel, outputs = re.split("_|->", convolution.attribute("dim_labels"))
     out = _shape(convolution.type)
     window = dict(
