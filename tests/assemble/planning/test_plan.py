@@ -8,6 +8,7 @@ import pytest
 
 from ift_jax import sharding
 from ift_jax.assemble.planning import chips
+from ift_jax.assemble.planning import plan as planning
 from ift_jax.assemble.planning.plan import find_model, plan, refused
 from tests.assemble.planning.conftest import tiny_config
 
@@ -31,19 +32,22 @@ def test_the_compiler_counts_the_same_state(tiny_plan):
     batch = 5 * 4 * 64 * 4
     arguments = tiny_plan.training.memory.arguments
     assert arguments == tiny_plan.parameter_bytes + tiny_plan.optimizer_bytes + batch + 2 * 4
-    assert tiny_plan.training.memory.results < 100, "the state is donated: only metrics are new"
+    assert tiny_plan.training.memory.results < 1000, "the state is donated: only metrics are new"
     assert tiny_plan.fits
 
 
 def test_operations_are_those_of_the_dimensions(tiny_plan):
-    """By hand half of the attention scores, as causal ones need; compiled, all of them."""
+    """By hand half of the attention scores, as causal ones need; compiled, all of them.
+
+    What remat repeats has no use for the MLP's last product, and the compiler leaves it out.
+    """
     blocks = L * (4 * D * D + 3 * D * F)
     rows = 16
     assert tiny_plan.model_flops == 3 * 2 * rows * T * (blocks + 2 * L * D * T // 2 + V * D)
     by_hand = 2 * rows * T * (4 * (blocks + 2 * L * D * T // 2) + 3 * V * D)
     assert tiny_plan.chip_flops == pytest.approx(by_hand / 8)
-    in_full = 2 * rows * T * (4 * (blocks + 2 * L * D * T) + 3 * V * D)
-    assert tiny_plan.training.work.flops == pytest.approx(in_full / 8, rel=0.03)
+    in_full = 2 * rows * T * (4 * (blocks + 2 * L * D * T) - L * D * F + 3 * V * D)
+    assert tiny_plan.training.work.flops == in_full / 8
 
 
 def test_times_follow_from_what_is_compiled(tiny_plan):
@@ -86,12 +90,14 @@ def tiny_flops(passes: int) -> int:
     return passes * 2 * 16 * T * (blocks + 2 * L * D * T // 2 + V * D)
 
 
-def test_an_encoder_decoder_is_planned(config):
+def test_an_encoder_decoder_is_planned(config, monkeypatch):
+    monkeypatch.setattr(planning, "QUESTIONS", 32)
     config.model.init = "t5:tiny"
     config.data.encoder_length = 128
     made = plan(config, "v5p:2x2x2", V5P, jax.devices())
     assert made.fits and made.encoder_length == 128
-    assert [name.split()[1] for name in made.scoring] == ["rows"], "no prefix is shared"
+    # Of 640 tokens and 96 before 1, 2, 3, 4 choices' one, and none of the context is shared.
+    assert list(made.scoring) == ["32 rows of 772 tokens"]
 
 
 @pytest.mark.parametrize(
