@@ -58,19 +58,29 @@ def main() -> None:
 
 
 def commands() -> Iterator[tuple[Path, str, str, list[str]]]:
-    """(file, config, slice, changes) of every plan."""
+    """(file, config, slice, further options) of every plan."""
     for name, (config, topology, *changes) in PLANS.items():
-        yield FOLDER / f"{name}.json", config, topology, changes
+        yield (
+            FOLDER / f"{name}.json",
+            config,
+            topology,
+            [f"--config.{change}" for change in changes],
+        )
     for number, (varied, topology, changes) in enumerate(GROWTH):
         settings = [f"{key}={value}" for key, value in (BASE | changes).items()]
-        yield FOLDER / "growth" / f"{number:02}_{varied}.json", LLAMA, topology, settings
+        words = [f"--config.{setting}" for setting in settings]
+        yield (
+            FOLDER / "growth" / f"{number:02}_{varied}.json",
+            LLAMA,
+            topology,
+            [*words, "--noscoring"],
+        )
 
 
 def make(path: Path, config: str, topology: str, changes: list[str]) -> None:
     """Runs plan.py."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    overrides = [f"--config.{change}" for change in changes]
-    words = [f"--config=configs/{config}.py", *overrides, f"--topology={topology}"]
+    words = [f"--config=configs/{config}.py", *changes, f"--topology={topology}"]
     print(f"python scripts/plan.py {' '.join(words)} --json={path.relative_to(ROOT)}", flush=True)
     subprocess.run(
         [sys.executable, "scripts/plan.py", *words, f"--json={path}"], cwd=ROOT, check=False

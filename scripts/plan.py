@@ -24,6 +24,7 @@ from ift_jax.checkpoints.seal import write_json
 _CONFIG = command.define_config("config")
 _TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SLICE, such as v5p:4x4x4")
 _JSON = flags.DEFINE_string("json", None, "file: also write the plan there")
+_SCORING = flags.DEFINE_bool("scoring", True, "plan the scoring, too, not the training alone")
 _SWEEP = flags.DEFINE_bool("sweep", False, "try other settings, and rank those that fit")
 flags.mark_flag_as_required("topology")
 
@@ -39,7 +40,7 @@ def main() -> None:
         print("\n" + ranking(found) if found else "\nnothing fits; take a larger slice")
         result = {"fits": bool(found), "plans": [report.as_json(each) for each in found]}
     else:
-        made = plan(_CONFIG.value, topology, chip, devices)
+        made = plan(_CONFIG.value, topology, chip, devices, scoring=_SCORING.value)
         print(report.page(made))
         result = report.as_json(made)
     if _JSON.value:

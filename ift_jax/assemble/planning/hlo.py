@@ -97,11 +97,24 @@ class Computation:
 
     Attributes:
         name: its own.
-        instructions: by name, in order.
+        instructions: by name, in order; the last is its result.
     """
 
     name: str
     instructions: dict[str, Instruction]
+
+    @property
+    def result(self) -> Instruction:
+        """Its last instruction."""
+        return next(reversed(self.instructions.values()))
+
+    def constant(self, name: str) -> int | None:
+        """The whole number that an instruction is, or a copy of; None if it is none."""
+        instruction = self.instructions[name]
+        while instruction.opcode == "copy":
+            instruction = self.instructions[instruction.operands[0]]
+        value = instruction.rest.partition(")")[0]
+        return int(value) if instruction.opcode == "constant" and value.isdecimal() else None
 
 
 class Program:
@@ -152,22 +165,30 @@ class Program:
                 continue  # what they apply is an addition
             if instruction.opcode.endswith(("-done", "-update")):
                 continue  # of what was started before
-            trips = self._trips(instruction) if instruction.opcode == "while" else 1
+            trips = self._trips(instruction, computation) if instruction.opcode == "while" else 1
             for names in _CALLED.findall(instruction.rest):
                 for name in names.split(","):
                     if (called := name.strip("%{} ")) in self.computations:
                         yield from self._run(self.computations[called], times * trips)
 
-    def _trips(self, loop: Instruction) -> int:
-        """How often a loop runs: as the text says, or by the constant in its condition."""
+    def _trips(self, loop: Instruction, inside: Computation) -> int:
+        """How often a loop runs, as the text says or a counter in it shows."""
         if known := _TRIPS.search(loop.rest):
             return int(known[1])
-        condition = self.computations[loop.attribute("condition").strip("%")].instructions
-        last = list(condition.values())[-1]
-        if last.opcode == "compare" and last.attribute("direction") == "LT":
-            for name in last.operands:
-                if condition[name].opcode == "constant":
-                    return int(condition[name].rest.partition(")")[0])
+        condition, body = (
+            self.computations[loop.attribute(name).strip("%")] for name in ("condition", "body")
+        )
+        compare = condition.result
+        if compare.opcode == "compare" and compare.attribute("direction") == "LT":
+            counter, limit = (condition.instructions[name] for name in compare.operands)
+            place = int(counter.attribute("index") or 0)
+            start = inside.instructions[loop.operands[0]].operands[place]
+            # A loop that its compiler has unrolled counts by more than one.
+            added = body.instructions[body.result.operands[place]].operands
+            steps = [step for name in added if (step := body.constant(name)) is not None]
+            bounds = inside.constant(start), condition.constant(limit.name)
+            if len(steps) == 1 and None not in bounds:
+                return math.ceil((bounds[1] - bounds[0]) / steps[0])
         raise ValueError(f"loop {loop.name}: how often it runs isn't in the program's text")
 
 

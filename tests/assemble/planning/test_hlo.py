@@ -14,19 +14,19 @@ TEXT = (pathlib.Path(__file__).parent / "loops.hlo").read_text()
 
 
 def test_what_is_sent_counts_each_loop_as_often_as_it_runs():
-    """By hand: 3 turns of the outer loop, 3·5 of the inner one."""
+    """By hand: 3 turns of the outer loop, and in each 5 of the inner one: 1, 3, 5, 7, 9."""
     work = Program(TEXT).work()
     assert work.count == {
         "all-gather": 3 + 1,
-        "reduce-scatter": 3,
+        "reduce-scatter": 2 * 3,
         "collective-permute": 15,
         "all-reduce": 1,
     }
     assert work.sent == {
         # Three quarters of 16·8 bf16 thrice; half of 8·8 and 4·8 bf16 once.
         "all-gather": 3 * 16 * 8 * 2 * 3 / 4 + (64 + 32) * 2 / 2,
-        # Three of four parts of 4·16 f32.
-        "reduce-scatter": 3 * 4 * 16 * 4 * 3,
+        # Three of four parts of 4·16 f32, once as it is, and once as a sum of which a part is taken.
+        "reduce-scatter": 2 * 3 * 4 * 16 * 4 * 3,
         "collective-permute": 15 * 4 * 8 * 2,
         "all-reduce": 2 * 4 * 7 / 8,
     }
