@@ -60,21 +60,12 @@ def main() -> None:
 def commands() -> Iterator[tuple[Path, str, str, list[str]]]:
     """(file, config, slice, further options) of every plan."""
     for name, (config, topology, *changes) in PLANS.items():
-        yield (
-            FOLDER / f"{name}.json",
-            config,
-            topology,
-            [f"--config.{change}" for change in changes],
-        )
+        words = [f"--config.{change}" for change in changes]
+        yield FOLDER / f"{name}.json", config, topology, words
     for number, (varied, topology, changes) in enumerate(GROWTH):
-        settings = [f"{key}={value}" for key, value in (BASE | changes).items()]
-        words = [f"--config.{setting}" for setting in settings]
-        yield (
-            FOLDER / "growth" / f"{number:02}_{varied}.json",
-            LLAMA,
-            topology,
-            [*words, "--noscoring"],
-        )
+        words = [f"--config.{key}={value}" for key, value in (BASE | changes).items()]
+        path = FOLDER / "growth" / f"{number:02}_{varied}.json"
+        yield path, LLAMA, topology, [*words, "--noscoring"]
 
 
 def make(path: Path, config: str, topology: str, changes: list[str]) -> None:

@@ -69,7 +69,7 @@ def page(plan: Plan) -> str:
         f"{plan.model} ({plan.parameters:,} parameters) on {plan.topology}:"
         f" {'fits' if plan.fits else 'DOES NOT FIT'}",
         f"  {plan.chips} chips of {gigabytes(plan.hbm)}; mesh: {mesh}",
-        f"  a step: {plan.rows} rows of {lengths} in {plan.micro_steps} micro-batches,"
+        f"  a step: {plan.rows} rows of {lengths}, micro-batches: {plan.micro_steps};"
         f" {plan.optimizer}, remat {plan.remat}, {plan.dtype}",
         "",
     ]

@@ -25,7 +25,7 @@ def test_what_is_sent_counts_each_loop_as_often_as_it_runs():
     assert work.sent == {
         # Three quarters of 16·8 bf16 thrice; half of 8·8 and 4·8 bf16 once.
         "all-gather": 3 * 16 * 8 * 2 * 3 / 4 + (64 + 32) * 2 / 2,
-        # Three of four parts of 4·16 f32, once as it is, and once as a sum of which a part is taken.
+        # Three of four parts of 4·16 f32: as such, and as a sum of which a part is taken.
         "reduce-scatter": 2 * 3 * 4 * 16 * 4 * 3,
         "collective-permute": 15 * 4 * 8 * 2,
         "all-reduce": 2 * 4 * 7 / 8,
