@@ -164,3 +164,4 @@ def test_a_tpus_compiler_counts_the_same(tiny_plan):
     assert made.fits
     assert made.parameter_bytes == tiny_plan.parameter_bytes
     assert made.training.work.flops == pytest.approx(tiny_plan.training.work.flops, rel=0.05)
+    assert made.training.work.bytes_sent == pytest.approx(sum(made.sent_by_hand.values()), rel=0.4)
