@@ -108,11 +108,16 @@ class Computation:
         """Its last instruction."""
         return next(reversed(self.instructions.values()))
 
-    def constant(self, name: str) -> int | None:
-        """The whole number that an instruction is, or a copy of; None if it is none."""
+    def original(self, name: str) -> Instruction:
+        """An instruction, or what it is a copy of."""
         instruction = self.instructions[name]
         while instruction.opcode == "copy":
             instruction = self.instructions[instruction.operands[0]]
+        return instruction
+
+    def constant(self, name: str) -> int | None:
+        """The whole number that an instruction is; None if it is none."""
+        instruction = self.original(name)
         value = instruction.rest.partition(")")[0]
         return int(value) if instruction.opcode == "constant" and value.isdecimal() else None
 
@@ -184,7 +189,7 @@ class Program:
             place = int(counter.attribute("index") or 0)
             start = inside.instructions[loop.operands[0]].operands[place]
             # A loop that its compiler has unrolled counts by more than one.
-            added = body.instructions[body.result.operands[place]].operands
+            added = body.original(body.result.operands[place]).operands
             steps = [step for name in added if (step := body.constant(name)) is not None]
             bounds = inside.constant(start), condition.constant(limit.name)
             if len(steps) == 1 and None not in bounds:
