@@ -32,6 +32,8 @@ flags.mark_flag_as_required("topology")
 def main() -> None:
     # No accelerator of this machine's is needed, or touched.
     jax.config.update("jax_platforms", "cpu")
+    # What is compiled for a chip that isn't here can't be read back from the cache.
+    jax.config.update("jax_enable_compilation_cache", False)
     topology = _TOPOLOGY.value
     chip, _ = chips.read_topology(topology)
     devices = chips.devices(topology)
