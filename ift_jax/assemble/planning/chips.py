@@ -53,6 +53,7 @@ CHIPS = {
 }
 
 HERE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_ACCELERATOR_TYPE": "v5p-8",
@@ -92,7 +93,8 @@ def devices(name: str) -> Sequence[jax.Device]:
             f"--topology={name}: TPUs' compiler, libtpu, is not installed here. It needs no TPU:"
             " pip install 'ift-jax[tpu]'"
         )
-    # Else libtpu asks a cloud's metadata server, in vain on other machines, where it runs.
+    # Else libtpu asks a cloud's metadata server, in vain on other machines, where it runs, and lets
+    # no two processes load it.
     for variable, value in HERE.items():
         os.environ.setdefault(variable, value)
     return topologies.get_topology_desc(
