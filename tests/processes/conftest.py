@@ -91,12 +91,13 @@ class Runner:
         return ended.stdout
 
     def start(self, index: int, address: str, *command: str) -> subprocess.Popen:
-        """Starts one of two processes by hand."""
+        """Starts one of two processes, of two devices each, by hand."""
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
             env={**self.environment, "JAX_COORDINATOR_ADDRESS": address,
-                 "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index)},
+                 "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": str(index), "XLA_FLAGS": flags},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
