@@ -198,6 +198,12 @@ def parts(letter: str) -> int:
     return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in axes)
 
 
+def platform() -> str:
+    """What will be computed on: 'cpu', 'gpu' or 'tpu', of the mesh that is set or by default."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return device.platform if device else jax.default_backend()
+
+
 def constrain(x: jax.Array, letters: str) -> jax.Array:
     """States an activation's sharding, where a mesh is set (`jax.set_mesh`); else does nothing."""
     mesh = jax.sharding.get_abstract_mesh()

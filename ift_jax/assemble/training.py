@@ -46,11 +46,11 @@ from ift_jax.train.state import TrainState, place
 MANIFEST = "mixture.json"
 """What a run was trained on: the manifest of its rows, task by task."""
 
-SWITCHES = ("dropout", "remat", "scan", "param_dtype", "dtype")
+SWITCHES = ("dropout", "remat", "scan", "attention", "param_dtype", "dtype")
 """Fields of `config.model` that change a family's Config."""
 
 HOW_NOT_WHAT = (
-    *("mesh", "log_every", "checkpoint", "model.remat"),
+    *("mesh", "log_every", "checkpoint", "model.remat", "model.attention"),
     # Where data lie; that they are the same is known by their rows.
     *("data.dir", "data.workers", "data.clean_of", "mixture.root", "eval.development"),
 )
