@@ -14,7 +14,7 @@ TEXT = (pathlib.Path(__file__).parent / "loops.hlo").read_text()
 
 
 def test_what_is_sent_counts_each_loop_as_often_as_it_runs():
-    """By hand: 3 turns of the outer loop, and in each 5 of the inner one: 1, 3, 5, 7, 9."""
+    """By hand: 3 turns of the outer loop, and in each 5 of the inner one: 4, 6 … 12."""
     work = Program(TEXT).work()
     assert work.count == {
         "all-gather": 3 + 1,
