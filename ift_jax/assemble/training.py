@@ -354,7 +354,8 @@ def _speed(config: ConfigDict, functions: Functions, rows_per_step: int) -> metr
     T, E = config.data.length, config.data.encoder_length or 0
     passes = 2 if functions.lora else 3
     return metrics.Speed(
-        step_flops=passes * rows_per_step * functions.flops(T, T, E),
+        step_flops=passes * rows_per_step * functions.flops(T, 0, E),
+        target_flops=passes * (functions.flops(T, 1, E) - functions.flops(T, 0, E)),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
 

@@ -101,7 +101,7 @@ def train(
     def log(step: int, metrics: dict[str, jax.Array]) -> None:
         nonlocal skipped
         values = {name: value.item() for name, value in jax.device_get(metrics).items()}
-        speed.lap(values["tokens"])
+        speed.lap(values["tokens"], values["target_tokens"])
         if values["skipped"] > skipped:
             skipped = values["skipped"]
             progress.say(
