@@ -53,7 +53,14 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "timed updates of each", lower_bound
 _ONLY = flags.DEFINE_enum("only", None, ["dense", "alpaca"], "one of the two kinds of batches")
 _JSON = flags.DEFINE_string("json", None, "file for the figures of each turn")
 
-OPTIMIZER = {"lr": 1e-5, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.01, "clip_norm": 1.0}
+OPTIMIZER = {
+    "lr": 1e-5,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-8,
+    "weight_decay": 0.01,
+    "clip_norm": 1.0,
+}
 
 
 def main() -> None:
@@ -93,7 +100,7 @@ def dense(model: Model, mesh: jax.sharding.Mesh) -> tuple[list[Batch], dict[str,
 
 
 def alpaca(model: Model, mesh: jax.sharding.Mesh) -> tuple[list[Batch], dict[str, list[Update]]]:
-    """Packed instructions, one batch more than is timed, and the same ones as the other has them."""
+    """Packed instructions, one batch more than is timed, and the same as the other has them."""
     config = base()
     config.mixture.entries = ({"task": f"alpaca:{Path(_ALPACA.value).absolute()}"},)
     config.mixture.format = "alpaca"
@@ -240,7 +247,7 @@ def slots_of(update: Update) -> int:
 
 
 def product_rate() -> float:
-    """Operations a second of the fastest of some products of the model's shapes, and square ones."""
+    """Operations a second of the fastest of some products of the model's and square shapes."""
     fastest = 0.0
     product = jax.jit(lambda x, y: jnp.matmul(x, y, preferred_element_type=jnp.float32))
     for m, k, n in ((2048, 576, 1536), (2048, 1536, 576), (2048, 2048, 2048)):

@@ -210,9 +210,7 @@ def _attend_block(
     largest_BKTG1 = jax.lax.stop_gradient(scores_BKTGS.max(axis=-1, keepdims=True))
     weights_BKTGS = jnp.where(mask_B1T1S, jnp.exp(scores_BKTGS - largest_BKTG1), 0)
     total_BKTG1 = weights_BKTGS.sum(axis=-1, keepdims=True)
-    x_BKTGH = product(
-        "BKTGS,BSKH->BKTGH", weights_BKTGS.astype(v_BSKH.dtype), v_BSKH, jnp.float32
-    )
+    x_BKTGH = product("BKTGS,BSKH->BKTGH", weights_BKTGS.astype(v_BSKH.dtype), v_BSKH, jnp.float32)
     return _Part(*(jnp.moveaxis(x, 2, 1) for x in (x_BKTGH, largest_BKTG1, total_BKTG1)))
 
 

@@ -102,9 +102,7 @@ def _product(einsum: str, x: Any, y: Any, dtype: Any) -> tuple[jax.Array, tuple[
     return product(einsum, x.value, y.value, dtype), kept
 
 
-def _gradients(
-    einsum: str, _: Any, kept: tuple[Any, Any], by_z: jax.Array
-) -> tuple[Any, Any]:
+def _gradients(einsum: str, _: Any, kept: tuple[Any, Any], by_z: jax.Array) -> tuple[Any, Any]:
     x, y = kept
     by_z = by_z.astype((y if x is None else x).dtype)
     of_x, of_y, of_z = einsum.replace("->", ",").split(",")
@@ -127,11 +125,15 @@ def _contract(of_x: str, x: jax.Array, of_y: str, y: jax.Array, of_z: str) -> ja
         tuple([names.index(axis) for axis in axes] for names in (of_x, of_y))
         for axes in (summed, both)
     )
-    z = jax.lax.dot_general(x, y, dimensions)
     # Else XLA would turn a product that is transposed into that of the transposed factors.
-    z = jax.lax.platform_dependent(z, cpu=jax.lax.optimization_barrier, default=lambda z: z)
+    z = settled(jax.lax.dot_general(x, y, dimensions))
     rest = [axis for names in (of_x, of_y) for axis in names if axis in of_z and axis not in both]
     return z.transpose([(both + rest).index(axis) for axis in of_z])
+
+
+def settled(x: jax.Array) -> jax.Array:
+    """x, which a CPU computes as it is written and once; other devices are left to their own."""
+    return jax.lax.platform_dependent(x, cpu=jax.lax.optimization_barrier, default=lambda x: x)
 
 
 def logits(

@@ -180,8 +180,14 @@ def _scores(logits_XV: jax.Array, chunk: _Chunk) -> tuple[jax.Array, jax.Array, 
     is_target_XV = chunk.targets_X[:, None] == jnp.arange(logits_XV.shape[1])
     target_logit_X = jnp.sum(jnp.where(is_target_XV, logits_XV, 0), axis=1)
     largest_X = logits_XV.max(axis=1)
-    log_z_X = largest_X + jnp.log(jnp.sum(jnp.exp(logits_XV - largest_X[:, None]), axis=1))
-    cross_entropy = jnp.sum(weights_X * (log_z_X - target_logit_X))
+    # Exponentials within a sum aren't vectorised on a CPU: 2.4 ns each instead of 1.3.
+    unscaled_XV = jax.lax.platform_dependent(
+        jnp.exp(logits_XV - largest_X[:, None]),
+        cpu=jax.lax.optimization_barrier,
+        default=lambda unscaled_XV: unscaled_XV,
+    )
+    z_X = jnp.sum(unscaled_XV, axis=1)
+    cross_entropy = jnp.sum(weights_X * (largest_X + jnp.log(z_X) - target_logit_X))
     correct = jnp.sum(jnp.where(target_logit_X == largest_X, weights_X, 0))
-    by_logits_XV = weights_X[:, None] * (jnp.exp(logits_XV - log_z_X[:, None]) - is_target_XV)
+    by_logits_XV = weights_X[:, None] * (unscaled_XV / z_X[:, None] - is_target_XV)
     return cross_entropy, correct, by_logits_XV
