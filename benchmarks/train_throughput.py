@@ -118,7 +118,7 @@ def alpaca(model: Model, mesh: jax.sharding.Mesh) -> tuple[list[Batch], dict[str
     first = updates_of(examples(batches[0]), 1, rng)
     return batches, {
         "padded": first + updates_of(drawn, _ROUNDS.value, rng),
-        "grouped": first + updates_of(by_length, _ROUNDS.value, rng),
+        "grouped": updates_of(by_length, _ROUNDS.value, rng),
     }
 
 
@@ -212,7 +212,7 @@ class Theirs:
 def turns(
     ours: Ours, theirs: Theirs, batches: Sequence[Batch], updates: Mapping[str, list[Update]]
 ) -> dict[str, Any]:
-    """Updates in turns, after a first one of each that isn't timed.
+    """Updates in turns, after a first one that isn't timed, of those who have one more for it.
 
     Returns:
         Seconds of each update, by system; tokens and targets of all; slots by system; the two
@@ -220,17 +220,18 @@ def turns(
     """
     systems = {"ift-jax": (ours.update, batches)}
     systems |= {name: (theirs.update, mine) for name, mine in updates.items()}
-    first = {name: update(work[0])[1] for name, (update, work) in systems.items()}
+    rounds = len(batches) - 1
+    first = {name: update(work[0])[1] for name, (update, work) in systems.items() if work[rounds:]}
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     fastest = 0.0
-    for turn in range(1, len(batches)):
+    for turn in range(rounds):
         fastest = max(fastest, product_rate())
         for name in (list(systems), list(reversed(systems)))[turn % 2]:
             update, work = systems[name]
-            seconds[name].append(update(work[turn])[0])
+            seconds[name].append(update(work[turn - rounds])[0])
         print(", ".join(f"{name} {each[-1]:.2f} s" for name, each in seconds.items()), flush=True)
     slots = {"ift-jax": sum(batch.tokens_BT.size for batch in batches[1:])}
-    slots |= {name: sum(map(slots_of, mine[1:])) for name, mine in updates.items()}
+    slots |= {name: sum(map(slots_of, mine[-rounds:])) for name, mine in updates.items()}
     return {
         "seconds": seconds,
         "tokens": sum(int((batch.segments_BT != PADDING).sum()) for batch in batches[1:]),
