@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -162,6 +163,26 @@ def test_chunks_on_a_mesh(mesh, monkeypatch):
     with jax.set_mesh(mesh):
         split = sums_and_gradients(loss_sums, functions, params, jax.device_put(batch, rows))
     assert_same(split, alone, 3e-6)
+
+
+def test_devices_meet_before_and_after_the_chunks_only(monkeypatch):
+    """To put the head together and to find the most chunks; to add up the head's gradient."""
+    monkeypatch.setattr(loss, "CHUNK", 8)
+    functions, params, batch = headed(B=8, tied=True)
+    mesh = sharding.make_mesh("fsdp:8")
+    placed = sharding.param_shardings(mesh, functions.letters, functions.functions.abstract)
+    rows = sharding.batch_sharding(mesh)
+    params = {name: jax.device_put(w, placed.get(name, rows)) for name, w in params.items()}
+
+    def sum_of_losses(head, x, batch):
+        return loss_sums(functions, {**params, **head, "x": x}, batch)[0]
+
+    head = {name: params[name] for name in functions.head}
+    with jax.set_mesh(mesh):
+        run = jax.jit(jax.grad(sum_of_losses, argnums=(0, 1)))
+        compiled = run.lower(head, params["x"], jax.device_put(batch, rows)).compile()
+    found = re.findall(r" (all-\S+|reduce-scatter|collective-\S+)\(", compiled.as_text())
+    assert sorted(found) == ["all-gather", "all-reduce", "all-reduce"]
 
 
 def test_no_target_has_no_gradient():
