@@ -94,13 +94,24 @@ def parse_mesh(spec: str, device_count: int) -> dict[str, int]:
 
 
 def make_mesh(spec: str, devices: Sequence[Any] | None = None) -> Mesh:
-    """The device mesh of a spec; see `parse_mesh`. All axes are of type Auto."""
+    """The device mesh of a spec. All axes are of type Auto.
+
+    Raises:
+        ValueError: see `parse_mesh`; or sizes that cut across the sides of a TPU slice.
+    """
     devices = jax.devices() if devices is None else devices
     sizes = parse_mesh(spec, len(devices))
-    # Explicit axes, the default since JAX 0.7, refuse embedding look-ups and label gathers.
-    return jax.make_mesh(
-        tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices
-    )
+    try:
+        # Explicit axes, the default since JAX 0.7, refuse embedding look-ups and label gathers.
+        return jax.make_mesh(
+            tuple(sizes.values()), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices
+        )
+    except NotImplementedError:
+        sides = [1 + max(places) for places in zip(*(d.coords for d in devices), strict=True)]
+        raise ValueError(
+            f"mesh {spec!r}: each size must be the product of some sides of the slice,"
+            f" {'×'.join(map(str, sides))}, and they use each side once"
+        ) from None
 
 
 def parameter_spec(mesh: Mesh, name: str, letters: str, shape: Sequence[int]) -> PartitionSpec:
@@ -185,6 +196,12 @@ def parts(letter: str) -> int:
     axes = ACTIVATION_RULES[letter]
     axes = (axes,) if isinstance(axes, str) else (axes or ())
     return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in axes)
+
+
+def platform() -> str:
+    """What will be computed on: 'cpu', 'gpu' or 'tpu', of the mesh that is set or by default."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return device.platform if device else jax.default_backend()
 
 
 def constrain(x: jax.Array, letters: str) -> jax.Array:

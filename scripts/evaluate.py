@@ -70,6 +70,8 @@ def main() -> None:
         raise ValueError("--endpoint and --model go together: where a model is, and its name there")
     if _ENDPOINT.value and flags.FLAGS.checkpoint:
         raise ValueError("--checkpoint and --endpoint both name a model: leave one out")
+    if _ENDPOINT.value and jax.process_count() > 1:
+        raise ValueError("--endpoint: each process would ask all questions; run it in one")
     questions = read()
     if _COMPLETE.value:
         questions.check_complete()
@@ -139,4 +141,4 @@ class Bar:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, together=True)

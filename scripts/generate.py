@@ -79,4 +79,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, words=True)
+    command.run(main, words=True, together=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 from absl import flags
 
 from ift_jax import config as configs
 from ift_jax import sharding
 from ift_jax.assemble import command
-from ift_jax.assemble.training import build_held_out, build_rows, data_directory, open_base
+from ift_jax.assemble.training import build_held_out, build_rows, data_directory, open_base, say
 from ift_jax.checkpoints.seal import write_json
 from ift_jax.data import dataset
 
@@ -32,11 +33,11 @@ def main() -> None:
     base = open_base(config, mesh)
     source, rows_per_step = build_rows(config, base, mesh)
     build_held_out(config, base, rows_per_step // config.batch.micro_steps)
-    print(dataset.table(source))
-    if _MANIFEST.value:
+    say(dataset.table(source))
+    if _MANIFEST.value and jax.process_index() == 0:
         write_json(Path(_MANIFEST.value), source.manifest)
-    print(f"{config.steps:,} steps of {rows_per_step} rows, in {data_directory(config)}")
+    say(f"{config.steps:,} steps of {rows_per_step} rows, in {data_directory(config)}")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, together=True)

@@ -12,14 +12,12 @@ import pytest
 
 from ift_jax import config as configs
 from ift_jax.assemble import training
-from ift_jax.assemble.models import abstract_params, sized
-from ift_jax.dims import Batch
-from ift_jax.layers.dropout import Noise
+from ift_jax.assemble.models import sized
+from ift_jax.assemble.planning.plan import abstract_batch
+from ift_jax.assemble.program import build_program
 from ift_jax.layers.lora import Lora
-from ift_jax.sharding import batch_sharding, check_rows, make_mesh
-from ift_jax.train.optim import OptimizerConfig, make_optimizer, make_schedule
-from ift_jax.train.state import abstract_state, state_shardings
-from ift_jax.train.step import make_train_step
+from ift_jax.sharding import check_rows, make_mesh
+from ift_jax.train.optim import OptimizerConfig, make_schedule
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -99,17 +97,19 @@ def test_opt_iml_30b_is_its_papers_table_3():
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "count", "dropout", "whole"),
+    ("name", "size", "count", "dropout", "copies"),
     [
-        ("llama_i_65b", "llama:65b", 65_285_660_672, 0.05, 0),
-        ("flan_palm_62b", "palm:62b", 62_495_662_080, 0.05, 0),
+        # Norm scales, which a tensor axis of 4 doesn't split.
+        ("llama_i_65b", "llama:65b", 65_285_660_672, 0.05, 3 * (2 * 80 + 1) * 8192),
+        # Likewise, and each layer's one key and value head.
+        ("flan_palm_62b", "palm:62b", 62_495_662_080, 0.05, 3 * (65 + 64 * 2 * 256) * 8192),
         # Position biases, which only a tensor axis splits.
-        ("flan_t5_xxl", "t5:xxl", 11_135_332_352, 0.05, 2 * 32 * 64),
+        ("flan_t5_xxl", "t5:xxl", 11_135_332_352, 0.05, 7 * 2 * 32 * 64),
         # Biases of q, k, v and the first MLP matrix, likewise.
-        ("opt_iml_30b", "opt:30b", 29_974_540_288, 0.1, 48 * (3 * 7168 + 28672)),
+        ("opt_iml_30b", "opt:30b", 29_974_540_288, 0.1, 7 * 48 * (3 * 7168 + 28672)),
     ],
 )
-def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, whole):
+def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, copies):
     """The true size, its optimizer state and a whole step on eight devices, nothing allocated."""
     config = load(name)
     switches = {name: config.model[name] for name in training.SWITCHES}
@@ -119,37 +119,15 @@ def test_a_large_config_builds_and_traces_a_step(name, size, count, dropout, who
     assert config.data.length <= functions.config.max_length
 
     mesh = make_mesh(config.mesh)
-    assert mesh.shape["fsdp"] == 8
     check_rows(mesh, config.batch.rows)
-    optimizer = make_optimizer(
-        OptimizerConfig(**config.optimizer), functions.letters, total_steps=config.steps
-    )
-    params = abstract_params(functions, mesh)
-    shardings = {name: leaf.sharding for name, leaf in params.items()}
-    state = abstract_state(params, optimizer, shardings)
+    program = build_program(config, functions, mesh)
+    state = program.abstract
     per_device = sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in state.params.values()
     )
-    assert per_device * 8 == count + 7 * whole, "all else is split over all devices"
-
-    step = make_train_step(
-        functions,
-        optimizer,
-        micro_steps=config.batch.micro_steps,
-        noise=Noise,
-        shardings=state_shardings(state, shardings),
-    )
-
-    def rows(length: int, dtype=jnp.int32) -> jax.ShapeDtypeStruct:
-        shape = (config.batch.rows, length)
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(mesh))
-
-    T, E = config.data.length, config.data.encoder_length
-    assert functions.encoder_decoder == (E is not None)
-    encoded = [rows(E)] * 3 if E else []
+    assert per_device * 8 == count + copies, "all else is split over all devices"
     with jax.set_mesh(mesh):
-        batch = Batch(*[rows(T)] * 4, rows(T, jnp.float32), *encoded)
-        new, metrics = jax.eval_shape(step, state, batch)
+        new, metrics = jax.eval_shape(program.step, state, abstract_batch(config, functions, mesh))
     described = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (new, state)]
     assert described[0] == described[1]
     assert metrics["loss"].shape == ()

@@ -16,13 +16,14 @@ import jax
 from absl import app, flags, logging
 from ml_collections.config_flags import config_flags
 
+from ift_jax.assemble import processes
 from ift_jax.config import RULES, nearest
 
 # Options that this room defines are listed by the --help of the script that asked for them.
 flags.disclaim_key_flags()
 
 
-def run(main: Callable[..., None], *, words: bool = False) -> None:
+def run(main: Callable[..., None], *, words: bool = False, together: bool = False) -> None:
     """Parses the command line and calls `main`.
 
     A `ValueError`, which is how this package refuses input, a file that can't be opened, or an
@@ -32,6 +33,8 @@ def run(main: Callable[..., None], *, words: bool = False) -> None:
     Args:
         main: the script.
         words: whether `main` takes a list of the words that are no options.
+        together: whether the processes that the environment tells of (`processes.find`) do it
+            together; else each is by itself.
     """
     flags.DEFINE_bool("debug", False, "when input is refused, show where, with a trace")
     flags.FLAGS.set_gnu_getopt()  # options may follow words
@@ -45,8 +48,10 @@ def run(main: Callable[..., None], *, words: bool = False) -> None:
         return rest
 
     def guarded(rest: list[str]) -> None:
-        with _one_line(ValueError, OSError):
+        with processes.leaving_on_failure(), _one_line(ValueError, OSError):
             cache_compilations()
+            if together:
+                processes.connect()
             main(rest[1:]) if words else main()
 
     app.run(guarded, flags_parser=parse)

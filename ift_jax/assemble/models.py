@@ -91,7 +91,7 @@ def open_model(
             its run kept for being the best (`config.eval.keep_best`).
         tokenizer: of somebody else's format, a tokenizer's file or folder to take instead of the
             model's own; llama2.c's has none.
-        switches: Config fields to change: dtypes, dropout, remat, scan.
+        switches: Config fields to change: dtypes, dropout, remat, scan, attention.
 
     Raises:
         ValueError: nothing of that kind there, an unknown family, a config that the family

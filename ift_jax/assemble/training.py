@@ -21,12 +21,12 @@ from ift_jax.assemble.models import (
     CHECKPOINTS,
     MODEL_FILE,
     Model,
-    abstract_params,
     describe,
     open_model,
     random_model,
     sized,
 )
+from ift_jax.assemble.program import Program, build_program, step_flops
 from ift_jax.checkpoints.base import Base, fingerprint
 from ift_jax.checkpoints.seal import write_json
 from ift_jax.checkpoints.store import Store
@@ -35,25 +35,22 @@ from ift_jax.data.held_out import Part
 from ift_jax.dims import Batch
 from ift_jax.evals import contamination
 from ift_jax.evals.questions import read_directory
-from ift_jax.layers.dropout import Noise
 from ift_jax.layers.functional import Functions, Params
 from ift_jax.layers.lora import Lora
 from ift_jax.lookup import suggest
 from ift_jax.tasks.entry import Entry
 from ift_jax.tasks.mixture import Mixture
 from ift_jax.train.loop import train as run_loop
-from ift_jax.train.optim import Optimizer, OptimizerConfig, make_optimizer
-from ift_jax.train.state import TrainState, abstract_state, place
-from ift_jax.train.step import make_train_step
+from ift_jax.train.state import TrainState, place
 
 MANIFEST = "mixture.json"
 """What a run was trained on: the manifest of its rows, task by task."""
 
-SWITCHES = ("dropout", "remat", "scan", "param_dtype", "dtype")
+SWITCHES = ("dropout", "remat", "scan", "attention", "param_dtype", "dtype")
 """Fields of `config.model` that change a family's Config."""
 
 HOW_NOT_WHAT = (
-    *("mesh", "log_every", "checkpoint", "model.remat"),
+    *("mesh", "log_every", "checkpoint", "model.remat", "model.attention"),
     # Where data lie; that they are the same is known by their rows.
     *("data.dir", "data.workers", "data.clean_of", "mixture.root", "eval.development"),
 )
@@ -86,17 +83,8 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
         functions = adapted(config, base)
         development = evaluation.development(config, functions, base.tokenizer, mesh)
         say(sharding.table(mesh, functions.letters, functions.abstract))
-        params = abstract_params(functions, mesh)
-        optimizer = make_optimizer(
-            OptimizerConfig(**config.optimizer),
-            {name: functions.letters[name] for name in params},
-            total_steps=config.steps,
-        )
-        abstract = abstract_state(
-            params, optimizer, {name: leaf.sharding for name, leaf in params.items()}
-        )
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-        state, read = _restore(store, abstract)
+        program = build_program(config, functions, mesh)
+        state, read = _restore(store, program.abstract)
         start = 0 if state is None else int(state.step)
         source, rows_per_step = build_rows(
             config, base, mesh, rows_per_step=read["next_row"] // start if start else None
@@ -110,7 +98,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
             write_json(workdir / MANIFEST, source.manifest)
         frozen = base.load() if functions.lora else {}
         if state is None:
-            state = _first_state(base, functions, optimizer, shardings, config.seed)
+            state = _first_state(base, functions, program, config.seed)
             trained = dataclasses.replace(
                 base, functions=functions, prompt_format=config.mixture.format
             )
@@ -132,21 +120,13 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
                 open_model(workdir, mesh).base.check(frozen, workdir / MODEL_FILE)
             say(f"resuming {workdir} after step {start}")
 
-        step = make_train_step(
-            functions,
-            optimizer,
-            micro_steps=config.batch.micro_steps,
-            seed=config.seed,
-            noise=Noise if config.model.dropout else None,
-            shardings=shardings,
-        )
         evaluate = evaluation.make_evaluate(
             functions, frozen, _held_out_batches(held_out, at_once, mesh), development
         )
         steps = range(start, config.steps)
         with closing(metrics.Writer(workdir, resume_step=start)) as writer:
             state = run_loop(
-                functools.partial(step, frozen=frozen),
+                functools.partial(program.step, frozen=frozen),
                 state,
                 _batches(source, rows_per_step, steps, mesh, config.data.workers),
                 stop_step=config.steps,
@@ -324,18 +304,16 @@ def _store(config: ConfigDict, workdir: Path) -> Store:
     return Store(workdir / CHECKPOINTS, keep=config.checkpoint.keep, identity=identity)
 
 
-def _first_state(
-    base: Model, functions: Functions, optimizer: Optimizer, shardings: TrainState, seed: int
-) -> TrainState:
+def _first_state(base: Model, functions: Functions, program: Program, seed: int) -> TrainState:
     """The state before the first step, of the base's parameters or of new adapters."""
     if functions.lora is None:
-        return place(lambda params: params, optimizer, shardings, base.load())
+        return place(lambda params: params, program.optimizer, program.shardings, base.load())
 
     def new_adapters(key: jax.Array) -> Params:
         params = functions.init(key)  # the random base goes unread, so XLA never makes it
         return {name: params[name] for name in functions.trained}
 
-    return place(new_adapters, optimizer, shardings, jax.random.key(seed))
+    return place(new_adapters, program.optimizer, program.shardings, jax.random.key(seed))
 
 
 def _named(config: ConfigDict, base: Model, params: Params) -> Base:
@@ -346,16 +324,10 @@ def _named(config: ConfigDict, base: Model, params: Params) -> Base:
 
 
 def _speed(config: ConfigDict, functions: Functions, rows_per_step: int) -> metrics.Speed:
-    """A meter that knows a step's FLOPs.
-
-    The backward pass costs two forward ones: one for the activations' gradients, and one for the
-    weights', which frozen weights have none of.
-    """
-    T, E = config.data.length, config.data.encoder_length or 0
-    passes = 2 if functions.lora else 3
+    """A meter that knows a step's FLOPs."""
     return metrics.Speed(
-        step_flops=passes * rows_per_step * functions.flops(T, 0, E),
-        target_flops=passes * (functions.flops(T, 1, E) - functions.flops(T, 0, E)),
+        step_flops=step_flops(config, functions, rows_per_step, targets=0),
+        target_flops=step_flops(config, functions, 1, 1) - step_flops(config, functions, 1, 0),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
 

@@ -119,8 +119,9 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        # If this process has failed, the others may be elsewhere, and never come to wait.
+        self.close(together=kind is None)
 
     def steps(self) -> list[int]:
         """The sealed steps on disk at this moment, ascending."""
@@ -195,10 +196,10 @@ class Store:
         if self._pending and self._pending[1].done():
             self._finish()
 
-    def close(self) -> None:
-        """Waits for the last save and raises if it failed."""
+    def close(self, *, together: bool = True) -> None:
+        """Waits for the last save, on all processes or this one, and raises if it failed."""
         try:
-            self.wait()
+            self.wait() if together else self._finish()
         finally:
             self._sealer.shutdown()
 

@@ -26,6 +26,7 @@ import bisect
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ift_jax.dims import BRANCHES
 
@@ -152,6 +153,51 @@ def plan_encoded(requests: Sequence[Request], start_id: int) -> list[Group]:
         encoded = each.sequences[0][: each.starts[0]]
         rows.append(dataclasses.replace(row, length=length, encoded=encoded))
     return [Group((), rows)]
+
+
+def check_request(each: Request, functions: Any) -> None:
+    """Checks a request against a model's sizes.
+
+    Raises:
+        ValueError: a token id outside the vocabulary, a sequence longer than the model's context,
+            or an empty continuation; names the request and the choice.
+    """
+    config = functions.config
+    if not each.sequences or len(each.sequences) != len(each.starts):
+        raise ValueError(
+            f"{each.name}: {len(each.sequences)} sequences and {len(each.starts)} starts,"
+            " expected at least one sequence and as many starts"
+        )
+    for choice, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
+        if not 1 <= start < len(sequence):
+            raise ValueError(
+                f"{each.name}, choice {choice}: scored tokens start at {start} of {len(sequence)};"
+                " expected at least one token before and one in the continuation"
+            )
+        low, high = min(sequence), max(sequence)
+        if low < 0 or high >= config.V:
+            raise ValueError(
+                f"{each.name}, choice {choice}: token id {low if low < 0 else high} is outside the"
+                f" model's vocabulary of {config.V}; the tokenizer belongs to another model"
+            )
+        if functions.encoder_decoder and sequence[:start] != each.sequences[0][: each.starts[0]]:
+            raise ValueError(
+                f"{each.name}, choice {choice}: another context than choice 0 has; an"
+                " encoder-decoder reads one for all choices: keep the EOS separator"
+            )
+        if (longest := fed_tokens(each, functions)) > config.max_length:
+            raise ValueError(
+                f"{each.name}, choice {choice}: {longest} tokens do not fit the model's"
+                f" context of {config.max_length}; shorten the question or use fewer shots"
+            )
+
+
+def fed_tokens(each: Request, functions: Any) -> int:
+    """The most tokens that a model has to take in at once for a request."""
+    if not functions.encoder_decoder:
+        return max(map(len, each.sequences)) - 1
+    answers = (len(s) - start for s, start in zip(each.sequences, each.starts, strict=True))
+    return max(*each.starts, *answers)
 
 
 def _item(index: int, each: Request) -> _Item:

@@ -15,7 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ift_jax.dims import PADDING, SHARED, Batch
-from ift_jax.evals.layout import Group, Request, Row, bucket, plan, plan_encoded
+from ift_jax.evals.layout import (
+    Group,
+    Request,
+    Row,
+    bucket,
+    check_request,
+    plan,
+    plan_encoded,
+)
 from ift_jax.sharding import activation_spec, replicated
 
 BATCH_TOKENS = {"cpu": 2048}
@@ -120,6 +128,7 @@ class Scorer:
         self._parts = 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
         # Every process gets all results: they are small, and each then holds the same records.
         everywhere = mesh and replicated(mesh)
+        self._by_rows = mesh and jax.sharding.NamedSharding(mesh, activation_spec("B X"))
         self._whole = jax.jit(self._score_whole, out_shardings=everywhere)
         self._begin = jax.jit(self._read_prefix, static_argnames="S")
         self._follow = jax.jit(self._score_following, out_shardings=everywhere)
@@ -148,10 +157,7 @@ class Scorer:
         """
         for each in requests:
             check_request(each, self._functions)
-        if self._functions.encoder_decoder:
-            groups = plan_encoded(requests, self._functions.config.start_id)
-        else:
-            groups = plan(requests, self._cost)
+        groups = self._groups(requests)
         # While a batch is computed, the next one is laid out, and the last one's results are read.
         running: collections.deque[tuple[list[Row], Any]] = collections.deque()
         with contextlib.nullcontext() if self._mesh is None else jax.set_mesh(self._mesh):
@@ -161,6 +167,44 @@ class Scorer:
                     yield from _scores(*running.popleft(), requests, done)
             for batch in running:
                 yield from _scores(*batch, requests, done)
+
+    def compiled(
+        self, params: Mapping[str, jax.ShapeDtypeStruct], requests: Sequence[Request]
+    ) -> Iterator[tuple[str, jax.stages.Compiled]]:
+        """Compiles what `scores` would run on these requests, for devices that need not be here.
+
+        Args:
+            params: shape, dtype and sharding of each parameter, on the scorer's mesh.
+            requests: what would be scored.
+
+        Yields:
+            A program's name and the program: first that of a prefix, where one is shared.
+        """
+
+        def abstract(leaf: Any, where: jax.sharding.Sharding = self._by_rows) -> Any:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
+
+        groups = self._groups(requests)
+        widths = _widths(groups)
+        with jax.set_mesh(self._mesh):
+            for group in groups:
+                program, read = self._whole, (params,)
+                if group.prefix:
+                    batch, S = self._prefix_batch(group.prefix)
+                    lowered = self._begin.lower(params, jax.tree.map(abstract, batch), S=S)
+                    yield "prefix", (prefix := lowered.compile())
+                    # Its cache lies where the compiler wants it.
+                    cache = jax.tree.map(abstract, lowered.out_info, prefix.output_shardings)
+                    program, read = self._follow, (params, cache)
+                for shape in dict.fromkeys(shape for _, shape in self._batches(group.rows, widths)):
+                    arrays = jax.tree.map(abstract, _arrays([], shape))
+                    name = f"{shape.B} rows of {shape.T + shape.E} tokens"
+                    yield name, program.lower(*read, *arrays).compile()
+
+    def _groups(self, requests: Sequence[Request]) -> list[Group]:
+        if self._functions.encoder_decoder:
+            return plan_encoded(requests, self._functions.config.start_id)
+        return plan(requests, self._cost)
 
     def _run(
         self, params: Any, groups: Sequence[Group], done: Collection[int]
@@ -183,13 +227,18 @@ class Scorer:
                 yield rows, self._follow(params, cache, *arrays)
 
     def _prefix_cache(self, params: Any, prefix: Sequence[int]) -> Any:
-        """The cache of a prefix: one row for each part of the mesh, so that none asks another."""
+        """The cache of a prefix."""
+        batch, S = self._prefix_batch(prefix)
+        self.usage.computed += batch.tokens_BT.size
+        self.usage.useful += len(prefix)
+        return self._begin(params, self._placed(batch), S=S)
+
+    def _prefix_batch(self, prefix: Sequence[int]) -> tuple[Batch, int]:
+        """A prefix as one row for each part of the mesh, so that none asks another; its slots."""
         T = bucket(len(prefix), 64, quarters=True)
         row = Row(list(prefix), list(range(len(prefix))), [SHARED] * len(prefix), [0], [])
         batch, *_ = _arrays([row] * self._parts, _Shape(self._parts, T, 0, 1, 1))
-        self.usage.computed += self._parts * T
-        self.usage.useful += len(prefix)
-        return self._begin(params, self._placed(batch), S=bucket(T, 64))
+        return batch, bucket(T, 64)
 
     def _cost(self, T: int, S: int) -> int:
         """Time of a row of T tokens after S others, in operations of weights' matmuls."""
@@ -221,9 +270,8 @@ class Scorer:
         """Arrays split over the mesh by rows."""
         if self._mesh is None:
             return arrays
-        by_rows = jax.sharding.NamedSharding(self._mesh, activation_spec("B X"))
         return jax.tree.map(
-            lambda x: jax.make_array_from_callback(x.shape, by_rows, x.__getitem__), arrays
+            lambda x: jax.make_array_from_callback(x.shape, self._by_rows, x.__getitem__), arrays
         )
 
     def _read_prefix(self, params: Any, batch: Batch, S: int) -> Any:
@@ -330,47 +378,3 @@ def _score(each: Request, tokens: Sequence[tuple[int, float, bool]]) -> Score:
             " give NaN or infinity: evaluate an earlier checkpoint"
         )
     return Score(tuple(sum_C.tolist()), tuple(count_C.tolist()), tuple(greedy_C.tolist()))
-
-
-def check_request(each: Request, functions: Any) -> None:
-    """Checks a request against a model's sizes.
-
-    Raises:
-        ValueError: see `Scorer.scores`; names the request and the choice.
-    """
-    config = functions.config
-    if not each.sequences or len(each.sequences) != len(each.starts):
-        raise ValueError(
-            f"{each.name}: {len(each.sequences)} sequences and {len(each.starts)} starts,"
-            " expected at least one sequence and as many starts"
-        )
-    for choice, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
-        if not 1 <= start < len(sequence):
-            raise ValueError(
-                f"{each.name}, choice {choice}: scored tokens start at {start} of {len(sequence)};"
-                " expected at least one token before and one in the continuation"
-            )
-        low, high = min(sequence), max(sequence)
-        if low < 0 or high >= config.V:
-            raise ValueError(
-                f"{each.name}, choice {choice}: token id {low if low < 0 else high} is outside the"
-                f" model's vocabulary of {config.V}; the tokenizer belongs to another model"
-            )
-        if functions.encoder_decoder and sequence[:start] != each.sequences[0][: each.starts[0]]:
-            raise ValueError(
-                f"{each.name}, choice {choice}: another context than choice 0 has; an"
-                " encoder-decoder reads one for all choices: keep the EOS separator"
-            )
-        if (longest := fed_tokens(each, functions)) > config.max_length:
-            raise ValueError(
-                f"{each.name}, choice {choice}: {longest} tokens do not fit the model's"
-                f" context of {config.max_length}; shorten the question or use fewer shots"
-            )
-
-
-def fed_tokens(each: Request, functions: Any) -> int:
-    """The most tokens that a model has to take in at once for a request."""
-    if not functions.encoder_decoder:
-        return max(map(len, each.sequences)) - 1
-    answers = (len(s) - start for s, start in zip(each.sequences, each.starts, strict=True))
-    return max(*each.starts, *answers)

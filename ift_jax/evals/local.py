@@ -8,8 +8,8 @@ from typing import Any
 import jax
 
 from ift_jax.evals.generative import Writer
-from ift_jax.evals.layout import Request
-from ift_jax.evals.likelihood import Score, Scorer, fed_tokens, request
+from ift_jax.evals.layout import Request, fed_tokens
+from ift_jax.evals.likelihood import Score, Scorer, request
 from ift_jax.evals.protocols import Prompt
 from ift_jax.tokenizers import Tokenizer
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ift_jax.dims import Batch
-from ift_jax.layers import attention, stack
+from ift_jax.layers import attention, fused, stack
 from ift_jax.layers.dropout import Noise, drop
 from ift_jax.sharding import constrain
 
@@ -24,7 +24,7 @@ class Decoder(nnx.Module):
 
     A family's Model sets
 
-        config   a Config with the letters L, K and H, and dropout, remat, scan and dtype
+        config   a Config with the letters L, N, K and H, and the fields of `fields.Switches`
         layers   stacked blocks; block(x_BTD, shared, attend, noise) -> (x_BTD, kept)
 
     and answers `embedded`, `final` and `unembed`; `shared` and `bias` where its positions need it.
@@ -57,7 +57,7 @@ class Decoder(nnx.Module):
         """Final hidden states x_BTD."""
         c = self.config
         shared = self.shared(batch.positions_BT)
-        read = self._reader(batch, batch.positions_BT, batch.segments_BT)
+        read = self._fused(batch) or self._reader(batch, batch.positions_BT, batch.segments_BT)
 
         def apply(block: Any, x_BTD: jax.Array, layer: jax.Array, _: None):
             def attend(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array):
@@ -129,6 +129,15 @@ class Decoder(nnx.Module):
             scan=c.scan,
         )
         return self.final(x_BTD)
+
+    def _fused(self, batch: Batch) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array] | None:
+        """Fused attention of rows that are trained on; None where there is none for them."""
+        c = self.config
+        trained = batch.weights_BT is not None
+        if c.attention != "auto" or not trained or self.bias(batch.positions_BT) is not None:
+            return None
+        attend = fused.attention(batch.tokens_BT.shape[1], c.N, c.K, c.H, jnp.dtype(c.dtype))
+        return attend and (lambda *qkv: attend(*qkv, batch.segments_BT))
 
     def _reader(
         self, batch: Batch, key_positions_BS: jax.Array, key_segments_BS: jax.Array

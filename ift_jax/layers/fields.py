@@ -12,6 +12,9 @@ import jax.numpy as jnp
 
 from ift_jax.layers.stack import REMAT
 
+ATTENTION = ("auto", "plain")
+"""Which attention trains: the fastest sound one, or the one that the others are tested against."""
+
 DTYPES = ("float32", "bfloat16")
 """What parameters may be stored in, and activations computed in."""
 
@@ -24,6 +27,7 @@ class Switches:
         dropout: rate on the embeddings and on each residual branch of each block.
         remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
         scan: layers as one scanned body, or unrolled.
+        attention: 'auto', the fused one where the platform has one (`layers.fused`), or 'plain'.
         param_dtype: what parameters are stored in.
         dtype: what is computed in.
     """
@@ -31,6 +35,7 @@ class Switches:
     dropout: float = 0.0
     remat: str = "none"
     scan: bool = True
+    attention: str = "auto"
     param_dtype: str = "float32"
     dtype: str = "float32"
 
@@ -93,7 +98,8 @@ def check_fields(
             raise ValueError(f"{where(field)} = {value!r} must be a positive number")
     for field in (*switches, "scan"):
         check_switch(where(field), getattr(config, field))
-    for field, known in {"remat": REMAT, "param_dtype": DTYPES, "dtype": DTYPES}.items():
+    choices = {"remat": REMAT, "attention": ATTENTION, "param_dtype": DTYPES, "dtype": DTYPES}
+    for field, known in choices.items():
         if (value := getattr(config, field)) not in known:
             raise ValueError(f"{where(field)} = {value!r}, expected one of {list(known)}")
     if type(config.dropout) not in (int, float) or not 0 <= config.dropout < 1:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ift_jax.dims import Batch
 from ift_jax.metrics import Progress, Speed, Writer
 from ift_jax.train.state import TrainState
+
+SIGNAL = "signal"
+"""Beside a step's metrics, where there are several processes: what asks them to stop, or 0."""
 
 
 class Store(Protocol):
@@ -88,7 +94,8 @@ def train(
 
     Raises:
         Interrupted: SIGTERM or SIGINT came; the step in progress was finished and saved. A second
-            signal isn't waited for and acts as it does elsewhere.
+            signal isn't waited for and acts as it does elsewhere. Several processes all stop after
+            the same step, whichever was signalled, one or two steps later.
         ValueError: batches end early, or the state is past `stop_step`.
     """
     step = saved = int(state.step)
@@ -101,6 +108,8 @@ def train(
     def log(step: int, metrics: dict[str, jax.Array]) -> None:
         nonlocal skipped
         values = {name: value.item() for name, value in jax.device_get(metrics).items()}
+        if number := values.pop(SIGNAL, 0):
+            stop.append(number)
         speed.lap(values["tokens"], values["target_tokens"])
         if values["skipped"] > skipped:
             skipped = values["skipped"]
@@ -121,7 +130,10 @@ def train(
 
     pending: tuple[int, dict[str, jax.Array]] | None = None
     with _asked_to_stop() as asked, closing(progress):
-        while step < stop_step and not asked:
+        # A signal may reach one process of several, or each at another step: what they go by is
+        # what each step's metrics say that any had been sent, as all read those at the same step.
+        stop = asked if jax.process_count() == 1 else []
+        while step < stop_step and not stop:
             with speed.waiting():
                 batch = next(batches, None)
             if batch is None:
@@ -130,6 +142,8 @@ def train(
             with jax.transfer_guard_host_to_device("disallow"):
                 state, metrics = step_fn(state, batch)
             step += 1
+            if stop is not asked:
+                metrics |= {SIGNAL: _largest(asked, state.step.sharding.mesh)}
             if pending is not None:
                 log(*pending)
             pending = (step, metrics)
@@ -156,8 +170,8 @@ def train(
         if saved != step:
             save()
         store.wait()
-        if asked and step < stop_step:
-            name = signal.Signals(asked[0]).name
+        if stop and step < stop_step:
+            name = signal.Signals(stop[0]).name
             where = f"saved step {step} of {stop_step}" if step else "stopped before the first step"
             progress.say(f"{name}: {where}; the same command goes on from there")
             raise Interrupted(step, name)
@@ -166,6 +180,16 @@ def train(
 
 def _listed(figures: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def _largest(numbers: Sequence[int], mesh: Mesh) -> jax.Array:
+    """The largest of the processes' first numbers, 0 without any: a scalar on all, to come."""
+    number = np.array(numbers[:1] or [0], np.int32)
+    by_device = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    return _max(jax.make_array_from_callback((mesh.size,), by_device, lambda _: number))
+
+
+_max = jax.jit(jnp.max)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ift_jax import metrics
-from ift_jax.assemble import training
+from ift_jax.assemble import program, training
 from ift_jax.assemble.models import open_model
 from ift_jax.data import rows
 from ift_jax.evals.local import Local
@@ -152,7 +152,7 @@ def test_the_config_reaches_the_model_and_the_step(config, tmp_path, monkeypatch
     def note(functions, optimizer, **options):
         raise Reached(functions.config, options)
 
-    monkeypatch.setattr(training, "make_train_step", note)
+    monkeypatch.setattr(program, "make_train_step", note)
     config.mesh, config.batch.micro_steps, config.seed = "fsdp:4,tensor:2", 2, 5
     config.model.remat, config.model.scan, config.model.dtype = "dots", False, "bfloat16"
     with pytest.raises(Reached) as reached:

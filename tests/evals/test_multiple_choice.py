@@ -12,7 +12,7 @@ import pytest
 
 from ift_jax.evals import languages
 from ift_jax.evals.languages import LETTERS
-from ift_jax.evals.likelihood import fed_tokens
+from ift_jax.evals.layout import fed_tokens
 from ift_jax.evals.local import Local
 from ift_jax.evals.mmlu import read_questions
 from ift_jax.evals.multiple_choice import MultipleChoice
