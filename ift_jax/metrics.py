@@ -206,6 +206,7 @@ class Speed:
         self,
         *,
         step_flops: float | None = None,
+        target_flops: float = 0.0,
         peak_flops: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
@@ -213,14 +214,16 @@ class Speed:
 
         Args:
             step_flops: floating-point operations of a step, forward and backward, counted from
-                the model's dimensions.
+                the model's dimensions, but for those of `target_flops`.
+            target_flops: those of each trained target, which alone are projected.
             peak_flops: the peak of all devices together, per second, as their maker states it
                 for the compute dtype; with `step_flops` it gives `mfu`.
             clock: seconds.
         """
-        self._step_flops, self._peak_flops, self._clock = step_flops, peak_flops, clock
+        self._step_flops, self._target_flops = step_flops, target_flops
+        self._peak_flops, self._clock = peak_flops, clock
         self._since: float | None = None
-        self._steps = self._tokens = self._waited = 0.0
+        self._steps = self._tokens = self._targets = self._waited = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -237,13 +240,19 @@ class Speed:
         if self._since is not None:
             self._since += self._clock() - began
 
-    def lap(self, tokens: float) -> None:
-        """Notes that a step is done that consumed this many tokens, padding not counted."""
+    def lap(self, tokens: float, targets: float = 0.0) -> None:
+        """Notes that a step is done.
+
+        Args:
+            tokens: that it consumed, padding not counted.
+            targets: that it trained on.
+        """
         if self._since is None:
             self._since, self._waited = self._clock(), 0.0
             return
         self._steps += 1
         self._tokens += tokens
+        self._targets += targets
 
     def report(self) -> dict[str, float]:
         """Figures since the last report; empty while no timed step is done.
@@ -262,6 +271,8 @@ class Speed:
             "tokens_per_second": self._tokens / seconds,
         }
         if self._step_flops and self._peak_flops:
-            figures["mfu"] = self._step_flops * self._steps / seconds / self._peak_flops
-        self._since, self._steps, self._tokens, self._waited = now, 0.0, 0.0, 0.0
+            flops = self._step_flops * self._steps + self._target_flops * self._targets
+            figures["mfu"] = flops / seconds / self._peak_flops
+        self._since = now
+        self._steps = self._tokens = self._targets = self._waited = 0.0
         return figures

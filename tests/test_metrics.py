@@ -88,17 +88,17 @@ def test_peak_flops_of_known_devices_in_bfloat16_only():
 
 def test_speed_by_hand():
     clock = Clock()
-    speed = metrics.Speed(step_flops=600.0, peak_flops=1000.0, clock=clock)
+    speed = metrics.Speed(step_flops=400.0, target_flops=20.0, peak_flops=1000.0, clock=clock)
     assert speed.report() == {}
     with speed.waiting():
         clock.now += 50  # the first step compiles, and counts nowhere
-    speed.lap(tokens=7)
+    speed.lap(tokens=7, targets=5)
     assert speed.report() == {}
     for _ in range(2):
         with speed.waiting():
             clock.now += 1
         clock.now += 3
-        speed.lap(tokens=40)
+        speed.lap(tokens=40, targets=10)
     with speed.paused():
         clock.now += 100
     assert speed.report() == {

@@ -66,12 +66,15 @@ def build_program(config: ConfigDict, functions: Functions, mesh: Mesh) -> Progr
     return Program(optimizer, abstract, step)
 
 
-def step_flops(config: ConfigDict, functions: Functions, rows: int) -> int:
+def step_flops(
+    config: ConfigDict, functions: Functions, rows: int, targets: int | None = None
+) -> int:
     """Floating-point operations of a step on so many rows, by hand from the model's dimensions.
 
     The backward pass costs two forward ones: one for the activations' gradients, and one for the
     weights', which frozen weights have none of. What remat computes again isn't counted.
+    `targets` are those of a row that are trained on; None takes all its positions.
     """
     T, E = config.data.length, config.data.encoder_length or 0
     passes = 2 if functions.lora else 3
-    return passes * rows * functions.flops(T, T, E)
+    return passes * rows * functions.flops(T, T if targets is None else targets, E)

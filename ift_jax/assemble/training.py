@@ -326,7 +326,8 @@ def _named(config: ConfigDict, base: Model, params: Params) -> Base:
 def _speed(config: ConfigDict, functions: Functions, rows_per_step: int) -> metrics.Speed:
     """A meter that knows a step's FLOPs."""
     return metrics.Speed(
-        step_flops=step_flops(config, functions, rows_per_step),
+        step_flops=step_flops(config, functions, rows_per_step, targets=0),
+        target_flops=step_flops(config, functions, 1, 1) - step_flops(config, functions, 1, 0),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
 

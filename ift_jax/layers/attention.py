@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ift_jax.dims import BRANCHES, PADDING, SHARED, Batch, check
+from ift_jax.layers.linear import product
 from ift_jax.sharding import parts
 
 
@@ -198,9 +199,7 @@ def _attend_block(
 ) -> _Part:
     """On a CPU the scores' memory costs most: they are neither transposed nor divided."""
     mask_B1T1S = visible_BTS[:, None, :, None]
-    scores_BKTGS = jnp.einsum(
-        "BTKGH,BSKH->BKTGS", q_BTKGH, k_BSKH, preferred_element_type=jnp.float32
-    )
+    scores_BKTGS = product("BTKGH,BSKH->BKTGS", q_BTKGH, k_BSKH, jnp.float32)
     scores_BKTGS *= scale
     if bias_BNTS is not None:
         B, _, T, S = bias_BNTS.shape
@@ -211,12 +210,7 @@ def _attend_block(
     largest_BKTG1 = jax.lax.stop_gradient(scores_BKTGS.max(axis=-1, keepdims=True))
     weights_BKTGS = jnp.where(mask_B1T1S, jnp.exp(scores_BKTGS - largest_BKTG1), 0)
     total_BKTG1 = weights_BKTGS.sum(axis=-1, keepdims=True)
-    x_BKTGH = jnp.einsum(
-        "BKTGS,BSKH->BKTGH",
-        weights_BKTGS.astype(v_BSKH.dtype),
-        v_BSKH,
-        preferred_element_type=jnp.float32,
-    )
+    x_BKTGH = product("BKTGS,BSKH->BKTGH", weights_BKTGS.astype(v_BSKH.dtype), v_BSKH, jnp.float32)
     return _Part(*(jnp.moveaxis(x, 2, 1) for x in (x_BKTGH, largest_BKTG1, total_BKTG1)))
 
 

@@ -33,6 +33,7 @@ class Functions:
         abstract: shape and dtype of each parameter, by name.
         letters: axis letters of each parameter, by name.
         trained: names of the parameters that training changes: the adapters', or all.
+        head: names of the parameters that `unembed` reads.
     """
 
     def __init__(self, family: ModuleType, config: Any, lora: Lora | None = None):
@@ -46,6 +47,11 @@ class Functions:
         self.abstract = {".".join(path): jax.ShapeDtypeStruct(p.shape, p.dtype) for path, p in flat}
         self.letters = {".".join(path): p.letters for path, p in flat}
         self.trained = adapters(self.abstract) or list(self.abstract)
+        x_D = jax.ShapeDtypeStruct((config.D,), config.dtype)
+        unembed = jax.make_jaxpr(self.unembed)(self.abstract, x_D).jaxpr
+        read = {id(variable) for equation in unembed.eqns for variable in equation.invars}
+        by_name = zip(sorted(self.abstract), unembed.invars, strict=False)
+        self.head = [name for name, variable in by_name if id(variable) in read]
 
     def adapted(self, lora: Lora) -> Functions:
         """The same with adapters.

@@ -6,7 +6,10 @@ tables read.
 
 from __future__ import annotations
 
+import functools
+import string
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +51,8 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = x.astype(self.dtype)
-        y = jnp.einsum(self.einsum, x, self.w[...].astype(self.dtype))
+        others = string.ascii_lowercase[: x.ndim - len(self.inputs)]
+        y = product(self.einsum.replace("...", others), x, self.w[...].astype(self.dtype))
         if self.lora is not None:
             y += self.lora(x)
         return y if self.b is None else y + self.b[...].astype(self.dtype)
@@ -80,6 +84,58 @@ class Embedding(nnx.Module):
         return self.w[...][tokens_BT].astype(self.dtype)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
+def product(einsum: str, x: jax.Array, y: jax.Array, dtype: jnp.dtype | None = None) -> jax.Array:
+    """The einsum of two arrays of one dtype, such as 'abD,DNH->abNH', without an ellipsis.
+
+    Kept in `dtype`, by default that of the two; what is multiplied in its gradients is in theirs,
+    too. There no array is transposed but the smaller one, and the result. Left to itself,
+    XLA transposes what a sum over tokens has first, here the larger of the two; on a CPU that
+    takes longer than the product.
+    """
+    return jnp.einsum(einsum, x, y, preferred_element_type=dtype)
+
+
+def _product(einsum: str, x: Any, y: Any, dtype: Any) -> tuple[jax.Array, tuple[Any, Any]]:
+    # A factor is kept for the other's gradient, which frozen weights have none of.
+    kept = x.value if y.perturbed else None, y.value if x.perturbed else None
+    return product(einsum, x.value, y.value, dtype), kept
+
+
+def _gradients(einsum: str, _: Any, kept: tuple[Any, Any], by_z: jax.Array) -> tuple[Any, Any]:
+    x, y = kept
+    by_z = by_z.astype((y if x is None else x).dtype)
+    of_x, of_y, of_z = einsum.replace("->", ",").split(",")
+    by_x = None if y is None else _contract(of_z, by_z, of_y, y, of_x)
+    return by_x, None if x is None else _contract(of_z, by_z, of_x, x, of_y)
+
+
+product.defvjp(_product, _gradients, symbolic_zeros=True)
+
+
+def _contract(of_x: str, x: jax.Array, of_y: str, y: jax.Array, of_z: str) -> jax.Array:
+    """z with the axes of_z, of x and y with theirs."""
+    if x.size < y.size:
+        of_x, x, of_y, y = of_y, y, of_x, x
+    summed = [axis for axis in of_x if axis in of_y and axis not in of_z]
+    if of_x[-1] not in summed:  # the right factor's sum goes over its first axes
+        of_x, x, of_y, y = of_y, y, of_x, x
+    both = [axis for axis in of_z if axis in of_x and axis in of_y]
+    dimensions = tuple(
+        tuple([names.index(axis) for axis in axes] for names in (of_x, of_y))
+        for axes in (summed, both)
+    )
+    # Else XLA would turn a product that is transposed into that of the transposed factors.
+    z = settled(jax.lax.dot_general(x, y, dimensions))
+    rest = [axis for names in (of_x, of_y) for axis in names if axis in of_z and axis not in both]
+    return z.transpose([(both + rest).index(axis) for axis in of_z])
+
+
+def settled(x: jax.Array) -> jax.Array:
+    """x, which a CPU computes as it is written and once; other devices are left to their own."""
+    return jax.lax.platform_dependent(x, cpu=jax.lax.optimization_barrier, default=lambda x: x)
+
+
 def logits(
     x: jax.Array, w_VD: jax.Array, vocab_ids: jax.Array | None, dtype: jnp.dtype
 ) -> jax.Array:
@@ -89,6 +145,6 @@ def logits(
     """
     if vocab_ids is not None:
         w_VD = w_VD[vocab_ids]
-    return jnp.einsum(
-        "...D,VD->...V", x.astype(dtype), w_VD.astype(dtype), preferred_element_type=jnp.float32
-    )
+    others = string.ascii_lowercase[: x.ndim - 1]
+    einsum = f"{others}D,VD->{others}V"
+    return product(einsum, x.astype(dtype), w_VD.astype(dtype), jnp.float32)

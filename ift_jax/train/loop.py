@@ -110,7 +110,7 @@ def train(
         values = {name: value.item() for name, value in jax.device_get(metrics).items()}
         if number := values.pop(SIGNAL, 0):
             stop.append(number)
-        speed.lap(values["tokens"])
+        speed.lap(values["tokens"], values["target_tokens"])
         if values["skipped"] > skipped:
             skipped = values["skipped"]
             progress.say(

@@ -217,7 +217,10 @@ def test_a_description_with_other_settings_is_refused(run, mesh, tmp_path):
 
 
 def test_a_steps_flops_leave_out_the_frozen_weights_gradients(config, base, mesh, monkeypatch):
-    monkeypatch.setattr(metrics, "Speed", lambda *, step_flops, peak_flops: step_flops)
+    def all_trained(*, step_flops, target_flops, peak_flops):
+        return step_flops + 8 * 128 * target_flops
+
+    monkeypatch.setattr(metrics, "Speed", all_trained)
     functions = models.open_model(base, mesh).functions
     full, adapted = (
         training._speed(config, each, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ift_jax.layers.linear import Embedding, Linear, logits
+from ift_jax.layers.linear import Embedding, Linear, logits, product
 
 SIZES = {"D": 6, "N": 3, "H": 4, "V": 5}
 FLOAT32 = {"param_dtype": jnp.float32, "dtype": jnp.float32}
@@ -100,3 +100,55 @@ def test_logits_are_float32_sums_of_products_in_the_compute_dtype():
     np.testing.assert_allclose(seen, rounded[0] @ rounded[1].T, atol=1e-4)
     ids = jnp.array([4, 0])
     np.testing.assert_allclose(logits(x_TD, w_VD, ids, jnp.bfloat16), seen[:, ids], atol=1e-5)
+
+
+PRODUCTS = {
+    "more tokens than weights": ("abD,DNH->abNH", (5, 9, 6), (6, 3, 4)),
+    "a wider output": ("aD,DV->aV", (40, 3), (3, 7)),
+    "a wider input": ("aNH,NHD->aD", (40, 3, 4), (3, 4, 5)),
+    "more weights than tokens": ("aD,VD->aV", (2, 6), (50, 6)),
+    "scores": ("BTKGH,BSKH->BKTGS", (2, 5, 3, 2, 4), (2, 7, 3, 4)),
+    "values": ("BKTGS,BSKH->BKTGH", (2, 3, 5, 2, 7), (2, 7, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_a_product_and_its_gradients_are_the_einsums(case):
+    einsum, *shapes = PRODUCTS[case]
+    rng = np.random.default_rng(0)
+    x, y = (jnp.float32(rng.normal(size=shape)) for shape in shapes)
+    z, pull = jax.vjp(lambda x, y: product(einsum, x, y), x, y)
+    by_z = rng.normal(size=z.shape)
+    np.testing.assert_allclose(z, np.einsum(einsum, x, y), rtol=1e-5, atol=1e-5)
+    of_x, of_y, of_z = einsum.replace("->", ",").split(",")
+    by_x, by_y = pull(jnp.float32(by_z))
+    expected = np.einsum(f"{of_z},{of_y}->{of_x}", by_z, y)
+    np.testing.assert_allclose(by_x, expected, rtol=1e-5, atol=1e-5)
+    expected = np.einsum(f"{of_z},{of_x}->{of_y}", by_z, x)
+    np.testing.assert_allclose(by_y, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_products_gradients_have_its_factors_dtype():
+    x, y = jnp.ones((3, 4), jnp.bfloat16), jnp.ones((4, 5), jnp.bfloat16)
+    z, pull = jax.vjp(lambda x, y: product("aD,DV->aV", x, y, jnp.float32), x, y)
+    assert z.dtype == jnp.float32
+    assert [by.dtype for by in pull(z)] == [jnp.bfloat16, jnp.bfloat16]
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_a_products_gradients_transpose_no_larger_array(case):
+    """The larger factor of each product is the left one, summed over its last axes, or the right
+    one, summed over its first ones after those that both have."""
+    einsum, *shapes = PRODUCTS[case]
+    x, y = (jnp.zeros(shape) for shape in shapes)
+    z = product(einsum, x, y)
+    pull = jax.vjp(lambda x, y: product(einsum, x, y), x, y)[1]
+    products = [e for e in jax.make_jaxpr(pull)(z).eqns if e.primitive.name == "dot_general"]
+    assert len(products) == 2
+    for each in products:
+        left, right = (variable.aval for variable in each.invars)
+        (left_summed, right_summed), _ = each.params["dimension_numbers"]
+        if left.size >= right.size:
+            assert left.ndim - 1 in left_summed or min(right_summed) == 0
+        else:
+            assert right.ndim - 1 not in right_summed

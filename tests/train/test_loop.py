@@ -37,6 +37,10 @@ ABSTRACT = {
 class Bigram:
     """The smallest family: the next token from this one."""
 
+    letters = LETTERS
+    head = ("head.w",)
+    trained = ("embed.w", "head.w")
+
     def hidden(self, params, batch, noise=None):
         return params["embed.w"][batch.tokens_BT]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +9,17 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from ift_jax import lookup, sharding
 from ift_jax.dims import Batch
+from ift_jax.layers.functional import Functions
+from ift_jax.train import loss
 from ift_jax.train.loss import loss_sums
 
 
 class Fixed:
     """Functions whose logits are given."""
+
+    head = trained = ()
 
     def __init__(self, logits_BTV):
         self.logits_BTV = logits_BTV
@@ -71,6 +77,154 @@ def test_disagreeing_shapes_are_named():
     batch = dataclasses.replace(batch, weights_BT=np.zeros((1, 2), np.float32))
     with pytest.raises(ValueError, match=r"weights_BT: axis T .* is 2, expected 3"):
         loss_sums(Fixed(jnp.zeros((1, 3, 4))), {}, batch)
+
+
+FAMILIES = ("llama", "opt", "t5", "palm", "falcon", "mpt")
+
+
+class Headed:
+    """A family's functions whose hidden states are given, as the parameter 'x'."""
+
+    def __init__(self, functions):
+        self.functions = functions
+        self.head, self.letters, self.trained = functions.head, functions.letters, functions.trained
+
+    def hidden(self, params, batch, noise):
+        return params["x"]
+
+    def unembed(self, params, x):
+        return self.functions.unembed({k: v for k, v in params.items() if k != "x"}, x)
+
+
+def headed(family="llama", B=4, T=24, **fields):
+    """(functions, params, batch): a tiny head, hidden states, and a third of the targets."""
+    module = lookup.find("models", family)
+    functions = Functions(module, dataclasses.replace(module.SIZES["tiny"], L=1, **fields))
+    rng = np.random.default_rng(0)
+    params = {k: 5 * v for k, v in functions.init(jax.random.key(0)).items()}
+    params["x"] = jnp.asarray(rng.normal(size=(B, T, functions.config.D)), functions.config.dtype)
+    # From no target in the first row to all in the last.
+    weights_BT = rng.random((B, T)) < (np.arange(B) / (B - 1))[:, None] ** 2
+    return (
+        Headed(functions),
+        params,
+        batch_of(rng.integers(0, functions.config.V, (B, T)), weights_BT),
+    )
+
+
+def plain(functions, params, batch):
+    """The same sums from all logits at once."""
+    logits_BTV = functions.unembed(params, functions.hidden(params, batch, None))
+    logp_BTV = jax.nn.log_softmax(logits_BTV)
+    logp_BT = jnp.take_along_axis(logp_BTV, batch.targets_BT[..., None], -1)[..., 0]
+    right_BT = logits_BTV.argmax(-1) == batch.targets_BT
+    weights_BT = batch.weights_BT
+    return -jnp.sum(weights_BT * logp_BT), weights_BT.sum(), jnp.sum(weights_BT * right_BT)
+
+
+def sums_and_gradients(of, functions, params, batch):
+    def objective(params):
+        cross_entropy, *counts = of(functions, params, batch)
+        return 3 * cross_entropy, counts  # 3, which a gradient must have too
+
+    return jax.jit(jax.value_and_grad(objective, has_aux=True))(params)
+
+
+def assert_same(ours, theirs, tolerance):
+    (sums, gradients), (other_sums, other_gradients) = ours, theirs
+    np.testing.assert_allclose(jax.tree.leaves(sums), jax.tree.leaves(other_sums), rtol=1e-6)
+    for name, gradient in gradients.items():
+        scale = np.abs(other_gradients[name]).max()
+        np.testing.assert_allclose(
+            gradient, other_gradients[name], atol=tolerance * scale, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_chunks_give_the_sums_and_gradients_of_all_logits(family, monkeypatch):
+    """In chunks of 8 of 96 positions, the last one with free places."""
+    monkeypatch.setattr(loss, "CHUNK", 8)
+    arguments = headed(family)
+    assert arguments[2].weights_BT.sum() % 8
+    ours = sums_and_gradients(loss_sums, *arguments)
+    assert_same(ours, sums_and_gradients(plain, *arguments), 3e-6)
+    assert len([name for name in ours[1] if np.any(ours[1][name])]) > 1
+
+
+@pytest.mark.parametrize("mesh", ["data:8", "fsdp:2,sequence:2,tensor:2", "tensor:8"])
+def test_chunks_on_a_mesh(mesh, monkeypatch):
+    monkeypatch.setattr(loss, "CHUNK", 8)
+    functions, params, batch = headed(B=8, tied=True)
+    alone = sums_and_gradients(plain, functions, params, batch)
+    mesh = sharding.make_mesh(mesh)
+    placed = sharding.param_shardings(mesh, functions.letters, functions.functions.abstract)
+    rows = sharding.batch_sharding(mesh)
+    params = {name: jax.device_put(w, placed.get(name, rows)) for name, w in params.items()}
+    with jax.set_mesh(mesh):
+        split = sums_and_gradients(loss_sums, functions, params, jax.device_put(batch, rows))
+    assert_same(split, alone, 3e-6)
+
+
+def test_devices_meet_before_and_after_the_chunks_only(monkeypatch):
+    """To put the head together and to find the most chunks; to add up the head's gradient."""
+    monkeypatch.setattr(loss, "CHUNK", 8)
+    functions, params, batch = headed(B=8, tied=True)
+    mesh = sharding.make_mesh("fsdp:8")
+    placed = sharding.param_shardings(mesh, functions.letters, functions.functions.abstract)
+    rows = sharding.batch_sharding(mesh)
+    params = {name: jax.device_put(w, placed.get(name, rows)) for name, w in params.items()}
+
+    def sum_of_losses(head, x, batch):
+        return loss_sums(functions, {**params, **head, "x": x}, batch)[0]
+
+    head = {name: params[name] for name in functions.head}
+    with jax.set_mesh(mesh):
+        run = jax.jit(jax.grad(sum_of_losses, argnums=(0, 1)))
+        compiled = run.lower(head, params["x"], jax.device_put(batch, rows)).compile()
+    found = re.findall(r" (all-\S+|reduce-scatter|collective-\S+)\(", compiled.as_text())
+    assert sorted(found) == ["all-gather", "all-reduce", "all-reduce"]
+
+
+def test_no_target_has_no_gradient():
+    functions, params, batch = headed()
+    batch = dataclasses.replace(batch, weights_BT=np.zeros_like(batch.weights_BT))
+    (sums, counts), gradients = sums_and_gradients(loss_sums, functions, params, batch)
+    assert (sums, *counts) == (0, 0, 0)
+    assert not any(np.any(gradient) for gradient in gradients.values())
+
+
+def test_bfloat16_gradients_are_those_of_all_logits_within_its_rounding(monkeypatch):
+    monkeypatch.setattr(loss, "CHUNK", 16)
+    functions, params, batch = headed(dtype="bfloat16")
+    ours = sums_and_gradients(loss_sums, functions, params, batch)
+    theirs = sums_and_gradients(plain, functions, params, batch)
+    assert ours[1]["x"].dtype == jnp.bfloat16
+    assert ours[1]["head.w"].dtype == jnp.float32
+    assert_same(jax.tree.map(jnp.float32, ours), jax.tree.map(jnp.float32, theirs), 2**-7)
+
+
+@pytest.mark.parametrize(("frozen", "products"), [(False, 3), (True, 2)])
+def test_products_a_chunk(frozen, products):
+    """Logits, and gradients by what is trained: nothing is computed twice, or for nobody."""
+    functions, params, batch = headed()
+    if frozen:
+        functions.trained = ()
+    others = {} if not frozen else {name: params.pop(name) for name in list(params) if name != "x"}
+    gradient = jax.grad(lambda params: loss_sums(functions, {**others, **params}, batch)[0])
+    assert str(jax.make_jaxpr(gradient)(params)).count("dot_general[") == products
+
+
+def test_memory_is_a_chunks_whatever_the_number_of_positions():
+    functions, params, batch = headed(B=8, T=2048)
+    V = functions.functions.config.V
+
+    def temporary(of):
+        run = jax.jit(jax.grad(lambda params: of(functions, params, batch)[0]))
+        return run.lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    all_logits = batch.weights_BT.size * V * 4
+    assert temporary(plain) > all_logits
+    assert temporary(loss_sums) < 0.4 * all_logits
 
 
 def unpack(batch: Batch) -> Batch:
