@@ -67,6 +67,11 @@ def loss_sums(
     return cross_entropy, targets, correct
 
 
+def most_chunks(positions: int) -> int:
+    """How many chunks a device projects of so many positions, if all are trained on."""
+    return -(-positions // min(CHUNK, positions))
+
+
 def _row_a_device(x_BT: jax.Array) -> jax.Array:
     """x_BT… as one row for each device that has positions of its own, nothing moved between them.
 

@@ -123,9 +123,15 @@ class Computation:
 
 
 class Program:
-    """A compiled program's text, as computations by name."""
+    """A compiled program's text, as computations by name.
 
-    def __init__(self, text: str):
+    Args:
+        text: it.
+        trips: how often a loop runs whose end depends on data; None where there is none.
+    """
+
+    def __init__(self, text: str, trips: int | None = None):
+        self._data_trips = trips
         self.computations: dict[str, Computation] = {}
         for line in text.splitlines():
             if header := _HEADER.match(line):
@@ -194,6 +200,8 @@ class Program:
             bounds = inside.constant(start), condition.constant(limit.name)
             if len(steps) == 1 and None not in bounds:
                 return math.ceil((bounds[1] - bounds[0]) / steps[0])
+        if self._data_trips is not None:
+            return self._data_trips
         raise ValueError(f"loop {loop.name}: how often it runs isn't in the program's text")
 
 

@@ -27,6 +27,7 @@ from ift_jax.evals.layout import Request
 from ift_jax.evals.likelihood import OTHER_BATCH_TOKENS, Scorer
 from ift_jax.layers.functional import Functions
 from ift_jax.layers.lora import Lora
+from ift_jax.train.loss import most_chunks
 
 QUESTIONS, SHOTS_TOKENS, QUESTION_TOKENS, CHOICES = 246, 640, 96, 4
 """The scoring that is planned: MMLU's 14,042 questions by 57 subjects, five shots of about 128
@@ -161,7 +162,9 @@ def plan(
             program.abstract, abstract_batch(config, functions, mesh), frozen=frozen
         )
         try:
-            training = measured(step.compile())
+            # A loop of the loss runs as often as there are targets: here, all that there can be.
+            positions = rows // config.batch.micro_steps * config.data.length
+            training = measured(step.compile(), most_chunks(positions // _position_parts(mesh)))
         except jax.errors.JaxRuntimeError as error:
             training = refused(error)
     scored = _scoring(base, weights, mesh) if scoring else {}
@@ -174,7 +177,8 @@ def plan(
     taken = times(
         chip,
         config.model.dtype,
-        flops=work.flops,
+        # What a fused kernel does isn't in the program's text.
+        flops=max(work.flops, chip_flops),
         bytes_moved=hand.bytes_moved(config, functions, mesh, parameter_bytes + optimizer_bytes),
         bytes_sent=work.bytes_sent,
     )
@@ -269,8 +273,13 @@ def abstract_batch(config: ConfigDict, functions: Functions, mesh: Mesh) -> Batc
     )
 
 
-def measured(program: jax.stages.Compiled) -> Compiled:
-    """What a compiled program needs and does."""
+def _position_parts(mesh: Mesh) -> int:
+    """Over how many devices positions are split."""
+    return mesh.size // mesh.shape["tensor"]
+
+
+def measured(program: jax.stages.Compiled, trips: int | None = None) -> Compiled:
+    """What a compiled program needs and does; `trips` of a loop whose end depends on data."""
     stats = program.memory_analysis()
     results = stats.output_size_in_bytes - stats.alias_size_in_bytes
     total = stats.argument_size_in_bytes + results + stats.temp_size_in_bytes
@@ -280,7 +289,7 @@ def measured(program: jax.stages.Compiled) -> Compiled:
         temporaries=stats.temp_size_in_bytes,
         total=total + stats.generated_code_size_in_bytes,
     )
-    return Compiled(memory, Program(program.as_text()).work())
+    return Compiled(memory, Program(program.as_text(), trips).work())
 
 
 def refused(error: Exception) -> Compiled:
