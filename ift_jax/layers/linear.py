@@ -84,7 +84,6 @@ class Embedding(nnx.Module):
         return self.w[...][tokens_BT].astype(self.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
 def product(einsum: str, x: jax.Array, y: jax.Array, dtype: jnp.dtype | None = None) -> jax.Array:
     """The einsum of two arrays of one dtype, such as 'abD,DNH->abNH', without an ellipsis.
 
@@ -93,24 +92,36 @@ def product(einsum: str, x: jax.Array, y: jax.Array, dtype: jnp.dtype | None = N
     XLA transposes what a sum over tokens has first, here the larger of the two; on a CPU that
     takes longer than the product.
     """
-    return jnp.einsum(einsum, x, y, preferred_element_type=dtype)
+    return _product(einsum, dtype, jax.config.jax_default_matmul_precision, x, y)
 
 
-def _product(einsum: str, x: Any, y: Any, dtype: Any) -> tuple[jax.Array, tuple[Any, Any]]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _product(einsum: str, dtype: Any, precision: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.einsum(einsum, x, y, precision=precision, preferred_element_type=dtype)
+
+
+def _kept(
+    einsum: str, dtype: Any, precision: Any, x: Any, y: Any
+) -> tuple[jax.Array, tuple[Any, Any]]:
     # A factor is kept for the other's gradient, which frozen weights have none of.
     kept = x.value if y.perturbed else None, y.value if x.perturbed else None
-    return product(einsum, x.value, y.value, dtype), kept
+    return _product(einsum, dtype, precision, x.value, y.value), kept
 
 
-def _gradients(einsum: str, _: Any, kept: tuple[Any, Any], by_z: jax.Array) -> tuple[Any, Any]:
+def _gradients(
+    einsum: str, _: Any, precision: Any, kept: tuple[Any, Any], by_z: jax.Array
+) -> tuple[Any, Any]:
     x, y = kept
     by_z = by_z.astype((y if x is None else x).dtype)
     of_x, of_y, of_z = einsum.replace("->", ",").split(",")
-    by_x = None if y is None else _contract(of_z, by_z, of_y, y, of_x)
-    return by_x, None if x is None else _contract(of_z, by_z, of_x, x, of_y)
+    # Traced later, when the default may be another.
+    with jax.default_matmul_precision(precision):
+        by_x = None if y is None else _contract(of_z, by_z, of_y, y, of_x)
+        by_y = None if x is None else _contract(of_z, by_z, of_x, x, of_y)
+    return by_x, by_y
 
 
-product.defvjp(_product, _gradients, symbolic_zeros=True)
+_product.defvjp(_kept, _gradients, symbolic_zeros=True)
 
 
 def _contract(of_x: str, x: jax.Array, of_y: str, y: jax.Array, of_z: str) -> jax.Array:
