@@ -87,7 +87,7 @@ def plans() -> Iterator[str]:
     for name in PLANS:
         path = FOLDER / f"{name}.json"
         if not path.exists():
-            yield f"| {name} | not made yet |"
+            yield f"| {name} | not made yet |" + " |" * 8
             continue
         plan = json.loads(path.read_text())
         state = plan["parameter_bytes"] + plan["optimizer_bytes"]
