@@ -38,6 +38,7 @@ ACTIVATION_RULES: dict[str, str | tuple[str, ...] | None] = {
     "B": ("data", "fsdp"),
     "T": "sequence",
     "D": None,
+    "W": None,
     "N": "tensor",
     "K": "tensor",
     "F": "tensor",

@@ -83,7 +83,7 @@ def test_checkpoints_hold_adapters_and_their_optimizer_state_only(run, base):
     )
     assert not [name for name in arrays["train"] if name.endswith(".w")]
     size = sum(file.stat().st_size for file in (run / "checkpoints/6").rglob("*"))
-    assert size < (base / "model.safetensors").stat().st_size / 10
+    assert size < (base / "model.safetensors").stat().st_size / 8
 
 
 def test_a_run_opens_merged_on_any_mesh_and_computes_what_was_trained(run, base, mesh):

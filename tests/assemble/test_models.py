@@ -312,6 +312,6 @@ def test_a_killed_description_leaves_the_one_before(directory, random, monkeypat
 
 def test_opening_a_directory_leaves_no_store_open(directory, mesh, monkeypatch):
     closed = []
-    monkeypatch.setattr(Store, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(Store, "close", lambda self, **_: closed.append(self))
     models.open_model(directory, mesh)
     assert len(closed) == 1

@@ -43,6 +43,7 @@ def signalled(number: int, step: int, command: list[str], *, index: int = 1) -> 
     return ["signalled.py", str(index), str(int(number)), str(step), *command]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_exactly(launch):
     folder = launch.folder
     launch(2, 2, *launch.train("whole"))

@@ -42,6 +42,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_train_evaluate_report(run, tmp_path):
     questions.write_mmlu(tmp_path / "mmlu")
     run(

@@ -24,8 +24,8 @@ def trainer(functions, optimizer, mesh, **switches):
 @pytest.mark.parametrize(
     ("mesh", "name", "dropout"),
     [
-        ("fsdp:8", "adamw", 0.3),
-        ("fsdp:4,tensor:2", "adafactor", 0.0),
+        pytest.param("fsdp:8", "adamw", 0.3, marks=pytest.mark.slow),
+        pytest.param("fsdp:4,tensor:2", "adafactor", 0.0, marks=pytest.mark.slow),
         ("data:2,fsdp:2,tensor:2", "adamw", 0.0),
         ("fsdp:2,sequence:2,tensor:2", "adafactor", 0.3),
     ],

@@ -90,6 +90,7 @@ def tiny_flops(passes: int) -> int:
     return passes * 2 * 16 * T * (blocks + 2 * L * D * T // 2 + V * D)
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_is_planned(config, monkeypatch):
     monkeypatch.setattr(planning, "QUESTIONS", 32)
     config.model.init = "t5:tiny"
