@@ -134,9 +134,10 @@ class Decoder(nnx.Module):
         """Fused attention of rows that are trained on; None where there is none for them."""
         c = self.config
         trained = batch.weights_BT is not None
-        if c.attention != "auto" or not trained or self.bias(batch.positions_BT) is not None:
+        if c.attention == "plain" or not trained or self.bias(batch.positions_BT) is not None:
             return None
-        attend = fused.attention(batch.tokens_BT.shape[1], c.N, c.K, c.H, jnp.dtype(c.dtype))
+        T, asked_for = batch.tokens_BT.shape[1], c.attention == "fused"
+        attend = fused.attention(T, c.N, c.K, c.H, jnp.dtype(c.dtype), asked_for=asked_for)
         return attend and (lambda *qkv: attend(*qkv, batch.segments_BT))
 
     def _reader(

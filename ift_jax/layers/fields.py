@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ift_jax.layers.stack import REMAT
 
-ATTENTION = ("auto", "plain")
+ATTENTION = ("auto", "fused", "plain")
 """Which attention trains: the fastest sound one, or the one that the others are tested against."""
 
 DTYPES = ("float32", "bfloat16")
@@ -27,7 +27,7 @@ class Switches:
         dropout: rate on the embeddings and on each residual branch of each block.
         remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
         scan: layers as one scanned body, or unrolled.
-        attention: 'auto', the fused one where the platform has one (`layers.fused`), or 'plain'.
+        attention: 'auto', the fused one on a TPU; 'fused', on a GPU too (`layers.fused`); 'plain'.
         param_dtype: what parameters are stored in.
         dtype: what is computed in.
     """

@@ -28,13 +28,16 @@ CUDNN_MULTIPLE, CUDNN_LARGEST = 8, 128
 """Head sizes that cuDNN takes on every GPU since Ampere: such multiples, up to the largest."""
 
 
-def attention(T: int, N: int, K: int, H: int, dtype: jnp.dtype) -> Attention | None:
+def attention(
+    T: int, N: int, K: int, H: int, dtype: jnp.dtype, *, asked_for: bool = False
+) -> Attention | None:
     """The fused attention of the platform and mesh that are set; None where none is sound.
 
     Args:
         T: tokens of a row.
         N, K, H: query heads, key/value heads, head size.
         dtype: what is computed in; in float32 there is none, as the kernels round to bfloat16.
+        asked_for: whether to take cuDNN's too, which was tested in XLA's words alone.
     """
     # A block of queries needs the keys of other devices; each device its own heads' keys.
     whole = parts("T") == 1 and (K == 1 or K % parts("K") == 0) and N % parts("N") == 0
@@ -42,7 +45,9 @@ def attention(T: int, N: int, K: int, H: int, dtype: jnp.dtype) -> Attention | N
         return None
     if platform() == "tpu" and T % SPLASH_BLOCKS[-1] == 0:
         return functools.partial(_on_each_device, _splash)
-    if platform() == "gpu" and H % CUDNN_MULTIPLE == 0 and H <= CUDNN_LARGEST and T % 2 == 0:
+    if not asked_for or platform() != "gpu":
+        return None
+    if H % CUDNN_MULTIPLE == 0 and H <= CUDNN_LARGEST and T % 2 == 0:
         return _cudnn
     return None
 

@@ -79,12 +79,13 @@ def test_a_kernel_runs_on_each_devices_rows_and_heads(K):
     ("platform", "changed", "chosen"),
     [
         ("tpu", {}, "_splash"),
-        ("gpu", {}, "_cudnn"),
+        ("gpu", {}, None),
+        ("gpu", {"asked_for": True}, "_cudnn"),
         ("cpu", {}, None),
         ("tpu", {"dtype": jnp.float32}, None),
-        ("gpu", {"dtype": jnp.float32}, None),
+        ("gpu", {"dtype": jnp.float32, "asked_for": True}, None),
         ("tpu", {"T": 192}, None),
-        ("gpu", {"H": 256}, None),
+        ("gpu", {"H": 256, "asked_for": True}, None),
         ("tpu", {"H": 256}, "_splash"),
     ],
 )
@@ -120,7 +121,7 @@ def test_rows_that_are_trained_on_and_no_others_are_read_with_it(monkeypatch):
         calls.append(segments_BT.shape)
         return INTERPRETED(q_BTNH, k_BTKH, v_BTKH, segments_BT)
 
-    monkeypatch.setattr(fused, "attention", lambda *_: attend)
+    monkeypatch.setattr(fused, "attention", lambda *_, **__: attend)
     segments_BT, positions_BT = packed(B=1, T=128)
     tokens_BT = (7 * positions_BT + segments_BT) % 64
     trained = Batch(tokens_BT, positions_BT, segments_BT, tokens_BT, np.ones_like(tokens_BT))
