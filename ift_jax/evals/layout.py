@@ -2,7 +2,9 @@
 
 A question is a `Request`: one token sequence for each choice. Questions that begin alike (the same
 shots) are a `Group`: their common beginning, the prefix, is computed once, and rows of the rest
-follow it. There, several questions share a row,
+follow it. Groups stand in an order in which each prefix has most in common with the one before it
+(of questions that lost shots, as they are long, a beginning of the others'), which isn't computed
+again. In a row, several questions follow each other,
 
     rest of question 1 | rest of question 2 | …
     segment s, a trunk | segment 2s         | …
@@ -31,7 +33,8 @@ from typing import Any
 from ift_jax.dims import BRANCHES
 
 LEAST_PREFIX = 64
-"""A prefix costs at least as much as so many tokens: it is a pass of its own through the model."""
+"""A prefix costs at least as much as so many tokens: it is a pass of its own through the model.
+What fewer tokens have in common is computed again."""
 
 LEAST_ROW = 256
 """Rows of several questions have at least so many tokens: shorter ones would pack worse."""
@@ -132,6 +135,8 @@ def plan(requests: Sequence[Request], cost: Cost) -> list[Group]:
             groups.append(Group(members[0].trunk[:P], _rows(members, P, cost)))
         else:
             alone += members
+    # Backwards, so that a prefix comes before its own beginnings.
+    groups.sort(key=lambda group: group.prefix, reverse=True)
     if alone:
         groups.append(Group((), _rows(alone, 0, cost)))
     return groups
@@ -219,6 +224,7 @@ class _Range:
         parts: ranges that it consists of.
         groups: for each one the length of its prefix, 0 for none, and its items.
         cost: of the groups.
+        begun: how many of their prefixes are computed from their first token on.
     """
 
     items: list[_Item]
@@ -226,6 +232,7 @@ class _Range:
     parts: list[_Range]
     groups: list[tuple[int, list[_Item]]]
     cost: float
+    begun: int = 0
 
 
 def _shared(items: Sequence[_Item], cost: Cost) -> list[tuple[int, list[_Item]]]:
@@ -238,26 +245,27 @@ def _shared(items: Sequence[_Item], cost: Cost) -> list[tuple[int, list[_Item]]]
 
     def close(each: _Range) -> _Range:
         """A range whose parts are all known, with its groups."""
-        costs = [sum(cost(item.rest(each.P), each.P) for item in p.items) for p in each.parts]
-        joined = [here < part.cost for here, part in zip(costs, each.parts, strict=True)]
+        prefix, row = cost(max(each.P, LEAST_PREFIX), 0), cost(LEAST_ROW, each.P)
+        own = [sum(cost(item.rest(each.P), each.P) for item in p.items) for p in each.parts]
+        # After this prefix those of the parts go on from there, each with one row more.
+        after = [part.cost - part.begun * max(0, prefix - row) for part in each.parts]
+        joined = [here < there for here, there in zip(own, after, strict=True)]
         each.items = [item for part in each.parts for item in part.items]
         each.groups = [group for part in each.parts for group in part.groups]
+        each.begun = sum(part.begun for part in each.parts)
         each.cost = sum(part.cost for part in each.parts)
-        total = cost(max(each.P, LEAST_PREFIX), 0) + sum(
-            here if join else part.cost
-            for here, part, join in zip(costs, each.parts, joined, strict=True)
-        )
-        if each.P and total < each.cost:
+        if each.P and (total := prefix + sum(map(min, own, after))) < each.cost:
             inside = list(itertools.compress(each.parts, joined))
             outside = itertools.compress(each.parts, (not join for join in joined))
-            own = (each.P, [item for part in inside for item in part.items])
-            each.groups = [own, *(group for part in outside for group in part.groups)]
-            each.cost = total
+            each.groups = [group for part in outside for group in part.groups]
+            if inside:
+                each.groups.append((each.P, [item for part in inside for item in part.items]))
+            each.begun, each.cost = 1, total
         return each
 
-    alike = [_alike(one.sharable, two.sharable) for one, two in itertools.pairwise(items)]
+    in_common = [alike(one.sharable, two.sharable) for one, two in itertools.pairwise(items)]
     unfinished: list[_Range] = []  # each is the last part of the one before it
-    for item, P in zip(items, [*alike, -1], strict=True):
+    for item, P in zip(items, [*in_common, -1], strict=True):
         last = _Range([item], 0, [], [(0, [item])], cost(item.rest(0), 0))
         while unfinished and unfinished[-1].P > P:
             unfinished[-1].parts.append(last)
@@ -344,10 +352,10 @@ def common_prefix(paths: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The longest beginning that all the paths have in common."""
     # What the first and the last in sorted order share, all between them share as well.
     first, last = min(paths), max(paths)
-    return first[: _alike(first, last)]
+    return first[: alike(first, last)]
 
 
-def _alike(one: tuple[int, ...], two: tuple[int, ...]) -> int:
+def alike(one: Sequence[int], two: Sequence[int]) -> int:
     """How many tokens two paths begin with in common."""
     shorter = min(len(one), len(two))
     if one[:shorter] == two[:shorter]:

@@ -16,9 +16,11 @@ import numpy as np
 
 from ift_jax.dims import PADDING, SHARED, Batch
 from ift_jax.evals.layout import (
+    LEAST_PREFIX,
     Group,
     Request,
     Row,
+    alike,
     bucket,
     check_request,
     plan,
@@ -131,6 +133,8 @@ class Scorer:
         self._by_rows = mesh and jax.sharding.NamedSharding(mesh, activation_spec("B X"))
         self._whole = jax.jit(self._score_whole, out_shardings=everywhere)
         self._begin = jax.jit(self._read_prefix, static_argnames="S")
+        self._cut = jax.jit(lambda cache, P, S: cache.beginning(P, S), static_argnames="S")
+        self._extend = jax.jit(lambda *read: functions.extend(*read)[1])
         self._follow = jax.jit(self._score_following, out_shardings=everywhere)
 
     def score(self, params: Any, requests: Sequence[Request]) -> list[Score]:
@@ -190,7 +194,7 @@ class Scorer:
             for group in groups:
                 program, read = self._whole, (params,)
                 if group.prefix:
-                    batch, S = self._prefix_batch(group.prefix)
+                    batch, S = self._prefix_batch(group.prefix, 0)
                     lowered = self._begin.lower(params, jax.tree.map(abstract, batch), S=S)
                     yield "prefix", (prefix := lowered.compile())
                     # Its cache lies where the compiler wants it.
@@ -211,8 +215,8 @@ class Scorer:
     ) -> Iterator[tuple[list[Row], Any]]:
         """Starts each batch; yields its rows and, B X, each scored token's results to come."""
         widths = _widths(groups)
-        for group in groups:
-            cache = None
+        cached: dict[int, Any] = {}
+        for number, group in enumerate(groups):
             for rows, shape in self._batches(group.rows, widths):
                 if all(scored.request in done for row in rows for scored in row.scored):
                     continue
@@ -222,23 +226,47 @@ class Scorer:
                 if not group.prefix:
                     yield rows, self._whole(params, *arrays)
                     continue
-                if cache is None:
-                    cache = self._prefix_cache(params, group.prefix)
-                yield rows, self._follow(params, cache, *arrays)
+                if number not in cached:
+                    cached = {number: self._prefix_cache(params, groups, number, cached)}
+                yield rows, self._follow(params, cached[number], *arrays)
 
-    def _prefix_cache(self, params: Any, prefix: Sequence[int]) -> Any:
-        """The cache of a prefix."""
-        batch, S = self._prefix_batch(prefix)
-        self.usage.computed += batch.tokens_BT.size
-        self.usage.useful += len(prefix)
-        return self._begin(params, self._placed(batch), S=S)
+    def _prefix_cache(
+        self, params: Any, groups: Sequence[Group], number: int, cached: Mapping[int, Any]
+    ) -> Any:
+        """The cache of a group's prefix, made from that of the group before it if it can be.
 
-    def _prefix_batch(self, prefix: Sequence[int]) -> tuple[Batch, int]:
-        """A prefix as one row for each part of the mesh, so that none asks another; its slots."""
-        T = bucket(len(prefix), 64, quarters=True)
-        row = Row(list(prefix), list(range(len(prefix))), [SHARED] * len(prefix), [0], [])
+        Always in the same way, so that a run that is resumed computes the same bits.
+        """
+
+        def shared(number: int) -> int:
+            before = groups[number - 1].prefix if number else ()
+            P = alike(before, groups[number].prefix)
+            return P if P >= LEAST_PREFIX else 0
+
+        first = number
+        while first not in cached and shared(first):
+            first -= 1
+        cache = cached.get(first)
+        for each in range(first if cache is None else first + 1, number + 1):
+            P, prefix = shared(each), groups[each].prefix
+            batch, S = self._prefix_batch(prefix, P)
+            if P:
+                cache = self._cut(cache, P, S)
+            if len(prefix) > P:
+                self.usage.computed += batch.tokens_BT.size
+                self.usage.useful += len(prefix) - P
+                batch = self._placed(batch)
+                cache = self._extend(params, batch, cache) if P else self._begin(params, batch, S=S)
+        return cache
+
+    def _prefix_batch(self, prefix: Sequence[int], P: int) -> tuple[Batch, int]:
+        """A prefix from token P on as one row for each part of the mesh, so that none asks another;
+        its cache's slots."""
+        rest = prefix[P:]
+        T = bucket(len(rest), 64, quarters=True) if rest else 0
+        row = Row(list(rest), list(range(P, len(prefix))), [SHARED] * len(rest), [0], [])
         batch, *_ = _arrays([row] * self._parts, _Shape(self._parts, T, 0, 1, 1))
-        return batch, bucket(T, 64)
+        return batch, bucket(P + T, 64, quarters=True)
 
     def _cost(self, T: int, S: int) -> int:
         """Time of a row of T tokens after S others, in operations of weights' matmuls."""
@@ -253,17 +281,17 @@ class Scorer:
         members = collections.defaultdict(list)
         for row in rows:
             members[_lengths(row)].append(row)
-        for (T, E), alike in sorted(members.items()):
+        for (T, E), same in sorted(members.items()):
             U, X = widths[T, E]
             most = max(1, min(self._batch_tokens // (T + E), LOGIT_BYTES // (4 * U * V)))
             most = 1 << (most.bit_length() - 1)
-            while alike:
-                batch = alike[: most * self._parts]
+            while same:
+                batch = same[: most * self._parts]
                 B = math.ceil(len(batch) / self._parts)
                 # A power of two, filled up if that takes little: few shapes, few empty rows.
                 more = 1 << (B - 1).bit_length()
                 B = more if 8 * (more - B) <= more else more // 2
-                batch, alike = alike[: B * self._parts], alike[B * self._parts :]
+                batch, same = same[: B * self._parts], same[B * self._parts :]
                 yield batch, _Shape(B * self._parts, T, E, U, X)
 
     def _placed(self, arrays: Any) -> Any:

@@ -49,7 +49,7 @@ A function, so that no more of it than a block of queries' is ever in memory.
 """
 
 
-QUERY_BLOCK = 256
+QUERY_BLOCK = 128
 """Rows of several times so many tokens are attended from in blocks of so many queries, whose
 scores stay in the cache."""
 
@@ -240,6 +240,22 @@ class Cache:
             positions_BS=jnp.zeros((B, S), jnp.int32),
             segments_BS=jnp.full((B, S), PADDING, jnp.int32),
             end=jnp.zeros((), jnp.int32),
+        )
+
+    def beginning(self, P: jax.Array, S: int) -> Cache:
+        """What the cache was after its first P slots were written, with S slots."""
+
+        def resized(x: jax.Array, axis: int) -> jax.Array:
+            x = jax.lax.slice_in_dim(x, 0, min(S, x.shape[axis]), axis=axis)
+            return jnp.pad(x, [(0, S - x.shape[axis] if a == axis else 0) for a in range(x.ndim)])
+
+        written_S = jnp.arange(S) < P
+        return Cache(
+            k_LBSKH=resized(self.k_LBSKH, 2),
+            v_LBSKH=resized(self.v_LBSKH, 2),
+            positions_BS=resized(self.positions_BS, 1),
+            segments_BS=jnp.where(written_S, resized(self.segments_BS, 1), PADDING),
+            end=jnp.asarray(P, jnp.int32),
         )
 
     def note(self, batch: Batch) -> Cache:

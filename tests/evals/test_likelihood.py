@@ -82,10 +82,17 @@ def llama():
     return functions, functions.init(jax.random.key(0))
 
 
-@pytest.mark.parametrize("shared", [0, 60])
+def nested_requests() -> list[Request]:
+    """Questions after 150 tokens, after the first 100 of these, after 80 of these and 50 others."""
+    shots = np.random.default_rng(3).integers(1, 90, 200).tolist()
+    kinds = (shots[:150], shots[:100], [*shots[:80], *shots[150:]])
+    return [asked((*kind, i, 90 + k)) for i in range(6) for k, kind in enumerate(kinds)]
+
+
+@pytest.mark.parametrize("shared", [0, 60, "nested"])
 def test_packed_rows_equal_one_plain_forward_a_choice(shared):
     functions, params = llama()
-    requests = random_requests(2, 6, 96, shared=shared, longest=12)
+    requests = requests_that_share(shared, 2, 6, longest=12)
     scores = Scorer(functions).score(params, requests)
 
     @jax.jit
@@ -93,7 +100,7 @@ def test_packed_rows_equal_one_plain_forward_a_choice(shared):
         x_BTD = functions.hidden(params, Batch(tokens_BT, positions_BT, segments_BT))
         return jax.nn.log_softmax(functions.unembed(params, x_BTD))
 
-    T = 128
+    T = 160
     for each, score in zip(requests, scores, strict=True):
         for c, (sequence, start) in enumerate(zip(each.sequences, each.starts, strict=True)):
             n = len(sequence)
@@ -103,6 +110,13 @@ def test_packed_rows_equal_one_plain_forward_a_choice(shared):
             logp_TV = plain(tokens_BT, np.arange(T)[None], segments_BT)[0]
             expected = sum(float(logp_TV[i - 1, sequence[i]]) for i in range(start, n))
             assert score.loglikelihoods[c] == pytest.approx(expected, abs=1e-5 * (n - start) * 4)
+
+
+def requests_that_share(shared: int | str, seed: int, n: int, **sizes: int) -> list[Request]:
+    """Random requests with so many tokens in common, or those of `nested_requests`."""
+    if shared == "nested":
+        return nested_requests()
+    return random_requests(seed, n, 96, shared=shared, **sizes)
 
 
 def cost(T: int, S: int) -> int:
@@ -144,9 +158,25 @@ def test_shots_are_computed_once_for_all_questions_that_have_them():
         sorted((50 + i,) * 30 for i in range(10)),
         sorted((60 + i,) * 40 for i in range(10)),
     ]
-    # Without attention's cost, one prefix is always cheaper.
-    (group,) = plan([*with_all[:2], *with_less[:2]], lambda T, S: T)
+    # Once more the fourth fifty is cheaper than a group of its own.
+    (group,) = plan([with_all[0], *with_less[:2]], lambda T, S: T)
     assert group.prefix == few
+
+
+def test_what_prefixes_have_in_common_is_computed_once():
+    functions, params = llama()
+    scorer = Scorer(functions)
+    groups = plan(nested_requests(), scorer._cost)
+    lengths = [len(group.prefix) for group in groups]
+    assert sorted(lengths) == [100, 130, 150]
+    scorer.score(params, nested_requests())
+    rows = 3 * Usage(computed=256, useful=6 * 2).computed
+    # The one that comes first whole, of the sibling what differs, of the beginning nothing.
+    first, second = lengths[0], {130: 50, 150: 70}[max(lengths[1:])]
+    assert scorer.usage.computed == rows + bucket(first, 64, quarters=True) + bucket(
+        second, 64, quarters=True
+    )
+    assert scorer.usage.useful == 3 * 6 * 2 + first + second
 
 
 def test_what_shares_too_little_goes_without_a_prefix():
@@ -197,26 +227,30 @@ def test_padding_is_counted():
     assert scorer.usage == Usage(computed=256 + 80 + 256, useful=5 + 70 + 9)
 
 
-@pytest.mark.parametrize("shared", [0, 100])
+@pytest.mark.parametrize("shared", [0, 100, "nested"])
 def test_what_is_done_is_left_out_and_all_else_the_same_to_the_bit(shared):
     functions, params = llama()
-    requests = random_requests(8, 30, 96, shared=shared)
+    requests = requests_that_share(shared, 8, 30)
     scorer = Scorer(functions, batch_tokens=128)
     expected = dict(scorer.scores(params, requests))
-    assert sorted(expected) == [*range(30)]
+    assert sorted(expected) == [*range(len(requests))]
     full = scorer.usage.computed
-    first = [index for index, _ in itertools.islice(scorer.scores(params, requests), 20)]
+    # Of the nested ones, all that have the first prefix.
+    most = 6 if shared == "nested" else 20
+    first = [index for index, _ in itertools.islice(scorer.scores(params, requests), most)]
     computed = scorer.usage.computed
     rest = dict(scorer.scores(params, requests, first))
     assert rest == {index: expected[index] for index in expected if index not in first}
     assert scorer.usage.computed - computed < full
-    assert dict(scorer.scores(params, requests, range(30))) == {}
+    assert dict(scorer.scores(params, requests, range(len(requests)))) == {}
 
 
-@pytest.mark.parametrize(("family", "shared"), [("llama", 0), ("llama", 70), ("t5", 0)])
+@pytest.mark.parametrize(
+    ("family", "shared"), [("llama", 0), ("llama", 70), ("llama", "nested"), ("t5", 0)]
+)
 def test_scores_do_not_depend_on_the_mesh(family, shared):
     functions, params = llama()
-    requests = random_requests(6, 5, 96, shared=shared, longest=12)
+    requests = requests_that_share(shared, 6, 5, longest=12)
     if family == "t5":
         functions = t5_functions()
         params = random_params(functions)

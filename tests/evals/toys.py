@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ift_jax.dims import Batch
+from ift_jax.dims import PADDING, Batch
 from ift_jax.layers.attention import visible
 
 
@@ -18,6 +19,19 @@ class Config:
     L: int = 1
     N: int = 1
     max_length: int = 256
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """What was read, as it was."""
+
+    read: Batch
+
+    def beginning(self, P, S: int) -> Cache:
+        before_T = jnp.arange(self.read.segments_BT.shape[1]) < P
+        segments_BT = jnp.where(before_T, self.read.segments_BT, PADDING)
+        return Cache(dataclasses.replace(self.read, segments_BT=segments_BT))
 
 
 class Functions:
@@ -44,27 +58,29 @@ class Functions:
     def init_cache(self, params, batch: Batch, S: int):
         return None
 
-    def extend(self, params, batch: Batch, cache):
-        return None, batch
+    def extend(self, params, batch: Batch, cache: Cache | None):
+        return None, Cache(batch if cache is None else joined(cache.read, batch, 1))
 
-    def follow(self, params, batch: Batch, cache: Batch):
+    def follow(self, params, batch: Batch, cache: Cache):
         """By putting what is followed before each row."""
-        rows = batch.tokens_BT.shape[0] // cache.tokens_BT.shape[0]
-        whole = (
-            jnp.concatenate([jnp.repeat(followed, rows, axis=0), own], axis=1)
-            for followed, own in (
-                (cache.tokens_BT, batch.tokens_BT),
-                (cache.positions_BT, batch.positions_BT),
-                (cache.segments_BT, batch.segments_BT),
-            )
-        )
-        return self.hidden(params, Batch(*whole))[:, cache.tokens_BT.shape[1] :]
+        T = cache.read.tokens_BT.shape[1]
+        rows = batch.tokens_BT.shape[0] // cache.read.tokens_BT.shape[0]
+        return self.hidden(params, joined(cache.read, batch, rows))[:, T:]
 
     def unembed(self, params, x, vocab_ids=None):
         return x @ params["head.w"]
 
     def flops(self, T: int, loss_tokens: int) -> int:
         return 100 * T + T * T
+
+
+def joined(followed: Batch, own: Batch, rows: int) -> Batch:
+    """Each row of `followed` before so many of `own`."""
+    return jax.tree.map(
+        lambda one, two: jnp.concatenate([jnp.repeat(one, rows, axis=0), two], axis=1),
+        followed,
+        own,
+    )
 
 
 def by_hand(params, sequence, start) -> np.ndarray:
