@@ -82,6 +82,9 @@ def base() -> ConfigDict:
             "steps": 100,
             "mesh": "fsdp:-1",
             "log_every": 10,
+            # A trace of `steps` steps from the one after step `after` on, in the work folder's
+            # profile/, for TensorBoard's profiler or Perfetto.
+            "profile": {"after": placeholder(int), "steps": 3},
             "checkpoint": {"every": placeholder(int), "keep": 2},
             # During training, every so many steps and after the last: the loss on `rows` packed
             # rows of what is held out of it, a share of each task's rows; and the accuracy on
@@ -192,6 +195,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": _integer(1),
     "mesh": _TEXT,
     "log_every": _integer(1),
+    "profile.after": _optional(_integer(0)),
+    "profile.steps": _integer(1),
     "checkpoint.every": _optional(_integer(1)),
     "checkpoint.keep": _integer(1),
     "eval.every": _optional(_integer(1)),
@@ -215,8 +220,9 @@ def check(config: ConfigDict) -> ConfigDict:
     Raises:
         ValueError: an unknown key (suggests the nearest), a value out of its range, a batch that
             states both or neither of rows and examples, answers that leave a row no input, a
-            tokenizer for a model that has its own, adapters for random weights, or an evaluation
-            that says not when, or not of what; names the key, value and what is legal.
+            tokenizer for a model that has its own, adapters for random weights, a profile of steps
+            that the run hasn't, or an evaluation that says not when, or not of what; names the
+            key, value and what is legal.
     """
     fields = dict(leaves(config))
     for key, seen in fields.items():
@@ -237,6 +243,12 @@ def check(config: ConfigDict) -> ConfigDict:
         raise ValueError(
             f"config.batch.micro_steps = {config.batch.micro_steps} does not divide"
             f" config.batch.rows = {rows}"
+        )
+    after, profiled = config.profile.after, config.profile.steps
+    if after is not None and after + profiled > config.steps:
+        raise ValueError(
+            f"config.profile.after = {after} and config.profile.steps = {profiled} end after step"
+            f" {after + profiled}, and the run after config.steps = {config.steps}"
         )
     limit, length = config.data.target_limit, config.data.length
     if limit is not None and config.data.encoder_length is not None:

@@ -164,6 +164,10 @@ def describe(values: Mapping[str, float]) -> str:
     parts.append(f"{values['token_share']:.0%} non-pad")
     if "mfu" in values:
         parts.append(f"{values['mfu']:.0%} MFU")
+    for part in PARTS:
+        share = values.get(f"{part}_share", 0)
+        if part != "device" and share >= WORTH_SAYING:
+            parts.append(f"{share:.0%} of the time for {part}")
     return ", ".join(parts)
 
 
@@ -196,6 +200,14 @@ def peak_flops(devices: Sequence[jax.Device], dtype: str) -> float | None:
     return PEAK_FLOPS[known] * len(devices) if known and dtype == "bfloat16" else None
 
 
+PARTS = ("input", "device", "logging", "checkpoint")
+"""What a training loop's time goes to: waiting for a batch, waiting for the device's figures of the
+step before, writing them, and saving. The rest is small: starting steps."""
+
+WORTH_SAYING = 0.05
+"""A share of the time that the console names, but for the device's."""
+
+
 class Speed:
     """Time per step and what was done in it, measured between one report and the next.
 
@@ -223,14 +235,18 @@ class Speed:
         self._step_flops, self._target_flops = step_flops, target_flops
         self._peak_flops, self._clock = peak_flops, clock
         self._since: float | None = None
-        self._steps = self._tokens = self._targets = self._waited = 0.0
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._steps = self._tokens = self._targets = 0.0
+        self._spent = dict.fromkeys(PARTS, 0.0)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Counts the time spent inside as waiting for input."""
+    def spending(self, part: str) -> Iterator[None]:
+        """Counts the time spent inside as one of `PARTS`."""
         began = self._clock()
         yield
-        self._waited += self._clock() - began
+        self._spent[part] += self._clock() - began
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -248,7 +264,8 @@ class Speed:
             targets: that it trained on.
         """
         if self._since is None:
-            self._since, self._waited = self._clock(), 0.0
+            self._since = self._clock()
+            self._start_over()
             return
         self._steps += 1
         self._tokens += tokens
@@ -258,8 +275,8 @@ class Speed:
         """Figures since the last report; empty while no timed step is done.
 
         Returns:
-            `step_seconds` (mean), `input_wait_share` (share of time spent waiting for input),
-            `tokens_per_second`, and `mfu`, the share of the stated peak, where both are known.
+            `step_seconds` (mean), `tokens_per_second`, the share of time that each of `PARTS` took
+            (`input_share` …), and `mfu`, the share of the stated peak, where both are known.
         """
         if self._since is None or not self._steps:
             return {}
@@ -267,12 +284,12 @@ class Speed:
         seconds = max(now - self._since, 1e-9)
         figures = {
             "step_seconds": seconds / self._steps,
-            "input_wait_share": self._waited / seconds,
             "tokens_per_second": self._tokens / seconds,
+            **{f"{part}_share": spent / seconds for part, spent in self._spent.items()},
         }
         if self._step_flops and self._peak_flops:
             flops = self._step_flops * self._steps + self._target_flops * self._targets
             figures["mfu"] = flops / seconds / self._peak_flops
         self._since = now
-        self._steps = self._tokens = self._targets = self._waited = 0.0
+        self._start_over()
         return figures

@@ -33,6 +33,7 @@ def test_every_field_of_base_has_a_rule():
         ("optimizer.weight_decay", -1, "expected a finite number of 0 or more"),
         ("optimizer.name", "adam", "expected one of 'adamw', 'adafactor'"),
         ("batch.rows", -3, "config.batch.rows = -3, expected a whole number from 1, or None"),
+        ("profile.after", 98, "config.profile.steps = 3 end after step 101, and the run .* = 100"),
         ("steps", 0, "config.steps = 0, expected a whole number from 1"),
         ("steps", True, "config.steps = True"),
         ("lora.rank", 0, "config.lora.rank = 0, expected a whole number from 1, or None"),

@@ -90,26 +90,40 @@ def test_speed_by_hand():
     clock = Clock()
     speed = metrics.Speed(step_flops=400.0, target_flops=20.0, peak_flops=1000.0, clock=clock)
     assert speed.report() == {}
-    with speed.waiting():
+    with speed.spending("input"):
         clock.now += 50  # the first step compiles, and counts nowhere
     speed.lap(tokens=7, targets=5)
     assert speed.report() == {}
     for _ in range(2):
-        with speed.waiting():
+        with speed.spending("input"):
             clock.now += 1
-        clock.now += 3
+        with speed.spending("device"):
+            clock.now += 2
+        with speed.spending("checkpoint"):
+            clock.now += 0.5
+        clock.now += 0.5
         speed.lap(tokens=40, targets=10)
     with speed.paused():
         clock.now += 100
     assert speed.report() == {
         "step_seconds": 4.0,
-        "input_wait_share": 0.25,
         "tokens_per_second": 10.0,
+        "input_share": 0.25,
+        "device_share": 0.5,
+        "logging_share": 0.0,
+        "checkpoint_share": 0.125,
         "mfu": 0.15,
     }
     clock.now += 2
     speed.lap(tokens=10)
-    assert speed.report()["tokens_per_second"] == 5.0
+    figures = speed.report()
+    assert (figures["tokens_per_second"], figures["input_share"]) == (5.0, 0.0)
+
+
+def test_the_console_names_what_holds_training_up():
+    shares = {"input_share": 0.3, "device_share": 0.6, "logging_share": 0.04}
+    text = metrics.describe(VALUES | shares)
+    assert text == "loss 1.235, 5,679 tokens/s, 96% non-pad, 30% of the time for input"
 
 
 VALUES = {"loss": 1.23456, "tokens_per_second": 5678.9, "token_share": 0.963}

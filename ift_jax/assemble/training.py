@@ -40,8 +40,12 @@ from ift_jax.layers.lora import Lora
 from ift_jax.lookup import suggest
 from ift_jax.tasks.entry import Entry
 from ift_jax.tasks.mixture import Mixture
+from ift_jax.train.loop import Trace
 from ift_jax.train.loop import train as run_loop
 from ift_jax.train.state import TrainState, place
+
+PROFILE = "profile"
+"""The folder of a run's traces."""
 
 MANIFEST = "mixture.json"
 """What a run was trained on: the manifest of its rows, task by task."""
@@ -50,7 +54,7 @@ SWITCHES = ("dropout", "remat", "scan", "attention", "param_dtype", "dtype")
 """Fields of `config.model` that change a family's Config."""
 
 HOW_NOT_WHAT = (
-    *("mesh", "log_every", "checkpoint", "model.remat", "model.attention"),
+    *("mesh", "log_every", "checkpoint", "profile", "model.remat", "model.attention"),
     # Where data lie; that they are the same is known by their rows.
     *("data.dir", "data.workers", "data.clean_of", "mixture.root", "eval.development"),
 )
@@ -139,6 +143,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Model:
                 evaluate=evaluate,
                 evaluate_every=config.eval.every,
                 judge=evaluation.judge(config),
+                trace=_trace(config, workdir),
             )
         if (best := store.best()) is not None:
             say(f"best checkpoint: step {best}, {store.quality(best)}")
@@ -330,6 +335,12 @@ def _speed(config: ConfigDict, functions: Functions, rows_per_step: int) -> metr
         target_flops=step_flops(config, functions, 1, 1) - step_flops(config, functions, 1, 0),
         peak_flops=metrics.peak_flops(jax.devices(), functions.config.dtype),
     )
+
+
+def _trace(config: ConfigDict, workdir: Path) -> Trace | None:
+    if config.profile.after is None:
+        return None
+    return Trace(workdir / PROFILE, config.profile.after, config.profile.steps)
 
 
 def _restore(store: Store, abstract: TrainState) -> tuple[TrainState | None, dict[str, Any]]:

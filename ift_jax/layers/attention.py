@@ -54,6 +54,14 @@ QUERY_BLOCK = 128
 scores stay in the cache."""
 
 
+CAUSAL_PARTS = (4, 2)
+"""Of rows in order, the queries of each of so many parts meet the keys of no later part: with four,
+5/8 of all pairs of queries and keys are computed, of which half can be needed."""
+
+LEAST_PART = 128
+"""Parts of fewer queries would make small products."""
+
+
 def attend(
     q_BTNH: jax.Array,
     k_BSKH: jax.Array,
@@ -63,6 +71,7 @@ def attend(
     scale: float | None = None,
     bias: Bias | None = None,
     positions_BT: jax.Array | None = None,
+    ordered: bool = False,
 ) -> jax.Array:
     """Scaled dot-product attention with N query heads on K key/value heads (GQA; MHA for K = N).
 
@@ -76,6 +85,8 @@ def attend(
         scale: of the products of queries and keys; None is H^-½.
         bias: added to the scaled products; needs the queries' `positions_BT`.
         positions_BT: what `bias` is called with.
+        ordered: whether queries and keys are the same tokens (S = T), of which none sees one that
+            stands after it in the arrays. What it would see there is left out.
 
     Returns:
         x_BTNH in q's dtype.
@@ -84,7 +95,8 @@ def attend(
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
     scale = H**-0.5 if scale is None else scale
-    part = _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, scale, bias, positions_BT)
+    run = _attend_ordered if ordered else _attend
+    part = run(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, scale, bias, positions_BT)
     return part.finish().reshape(B, T, N, H).astype(q_BTNH.dtype)
 
 
@@ -104,7 +116,7 @@ def attend_after(
     queries meet its keys as one long row's, in few large products.
 
     Args:
-        q_BTNH, k_BTKH, v_BTKH: the rows' own.
+        q_BTNH, k_BTKH, v_BTKH: the rows' own. In a row no token sees one that stands after it.
         batch: the rows.
         cached: a layer's k_USKH and v_USKH.
         cache: where those stand.
@@ -117,16 +129,16 @@ def attend_after(
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     U = cache.segments_BS.shape[0]
 
-    def part(rows: int, k_BSKH, v_BSKH, key_positions_BS, key_segments_BS) -> _Part:
+    def part(run, rows: int, k_BSKH, v_BSKH, key_positions_BS, key_segments_BS) -> _Part:
         q_BTKGH = q_BTNH.reshape(rows, -1, K, N // K, H)
         positions_BT = batch.positions_BT.reshape(rows, -1)
         segments_BT = batch.segments_BT.reshape(rows, -1)
         visible_BTS = visible(positions_BT, segments_BT, key_positions_BS, key_segments_BS)
         of_keys = bias(key_positions_BS)
-        return _attend(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, H**-0.5, of_keys, positions_BT)
+        return run(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, H**-0.5, of_keys, positions_BT)
 
-    own = part(B, k_BTKH, v_BTKH, batch.positions_BT, batch.segments_BT)
-    followed = part(U, *cached, cache.positions_BS, cache.segments_BS)
+    own = part(_attend_ordered, B, k_BTKH, v_BTKH, batch.positions_BT, batch.segments_BT)
+    followed = part(_attend, U, *cached, cache.positions_BS, cache.segments_BS)
     followed = jax.tree.map(lambda x: x.reshape(B, T, *x.shape[2:]), followed)
     return own.joined(followed).finish().reshape(B, T, N, H).astype(q_BTNH.dtype)
 
@@ -160,6 +172,37 @@ class _Part(NamedTuple):
         return self.x_BTKGH / jnp.where(self.total_BTKG1 == 0, 1, self.total_BTKG1)
 
 
+def _attend_ordered(
+    q_BTKGH: jax.Array,
+    k_BTKH: jax.Array,
+    v_BTKH: jax.Array,
+    visible_BTS: jax.Array,
+    scale: float,
+    bias: Bias | None,
+    positions_BT: jax.Array | None,
+) -> _Part:
+    """Attention of queries on keys that don't stand after them, but for a part's own."""
+    T = q_BTKGH.shape[1]
+    fitting = (T // count for count in CAUSAL_PARTS if T % count == 0 and T // count >= LEAST_PART)
+    # Where positions are split over devices, a part would be one device's work.
+    size = next(fitting, T) if parts("T") == 1 else T
+    found = []
+    for end in range(size, T + 1, size):
+        queries, keys = slice(end - size, end), slice(end)
+        found.append(
+            _attend(
+                q_BTKGH[:, queries],
+                k_BTKH[:, keys],
+                v_BTKH[:, keys],
+                visible_BTS[:, queries, keys],
+                scale,
+                bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
+                None if positions_BT is None else positions_BT[:, queries],
+            )
+        )
+    return _Part(*(jnp.concatenate(each, axis=1) for each in zip(*found, strict=True)))
+
+
 def _attend(
     q_BTKGH: jax.Array,
     k_BSKH: jax.Array,
@@ -189,6 +232,10 @@ def _attend(
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(B, T, *x.shape[3:]), part)
 
 
+UNSEEN = -1e30
+"""The score of a key that isn't seen."""
+
+
 def _attend_block(
     q_BTKGH: jax.Array,
     k_BSKH: jax.Array,
@@ -197,7 +244,8 @@ def _attend_block(
     scale: float,
     bias_BNTS: jax.Array | None,
 ) -> _Part:
-    """On a CPU the scores' memory costs most: they are neither transposed nor divided."""
+    """On a CPU the scores' memory costs most: they are neither transposed nor divided, and masked
+    once."""
     mask_B1T1S = visible_BTS[:, None, :, None]
     scores_BKTGS = product("BTKGH,BSKH->BKTGS", q_BTKGH, k_BSKH, jnp.float32)
     scores_BKTGS *= scale
@@ -206,9 +254,10 @@ def _attend_block(
         bias_BKGTS = bias_BNTS.reshape(B, *q_BTKGH.shape[2:4], T, S)
         scores_BKTGS += jnp.moveaxis(bias_BKGTS, 2, 3)
     # Finite, so that a row without any visible key gives no NaN, forwards or backwards.
-    scores_BKTGS = jnp.where(mask_B1T1S, scores_BKTGS, -1e30)
+    scores_BKTGS = jnp.where(mask_B1T1S, scores_BKTGS, UNSEEN)
     largest_BKTG1 = jax.lax.stop_gradient(scores_BKTGS.max(axis=-1, keepdims=True))
-    weights_BKTGS = jnp.where(mask_B1T1S, jnp.exp(scores_BKTGS - largest_BKTG1), 0)
+    # Its weights are exp(UNSEEN - 0) = 0.
+    weights_BKTGS = jnp.exp(scores_BKTGS - jnp.where(largest_BKTG1 > UNSEEN, largest_BKTG1, 0))
     total_BKTG1 = weights_BKTGS.sum(axis=-1, keepdims=True)
     x_BKTGH = product("BKTGS,BSKH->BKTGH", weights_BKTGS.astype(v_BSKH.dtype), v_BSKH, jnp.float32)
     return _Part(*(jnp.moveaxis(x, 2, 1) for x in (x_BKTGH, largest_BKTG1, total_BKTG1)))

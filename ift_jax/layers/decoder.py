@@ -54,10 +54,16 @@ class Decoder(nnx.Module):
         return None
 
     def hidden(self, batch: Batch, noise: Noise | None = None) -> jax.Array:
-        """Final hidden states x_BTD."""
+        """Final hidden states x_BTD.
+
+        In rows that are trained on no token sees one that stands after it; others may have any
+        order.
+        """
         c = self.config
         shared = self.shared(batch.positions_BT)
-        read = self._fused(batch) or self._reader(batch, batch.positions_BT, batch.segments_BT)
+        read = self._fused(batch) or self._reader(
+            batch, batch.positions_BT, batch.segments_BT, ordered=batch.weights_BT is not None
+        )
 
         def apply(block: Any, x_BTD: jax.Array, layer: jax.Array, _: None):
             def attend(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array):
@@ -79,11 +85,16 @@ class Decoder(nnx.Module):
         return attention.Cache.empty(L=c.L, B=B, S=S, K=c.K, H=c.H, dtype=jnp.dtype(c.dtype))
 
     def extend(self, batch: Batch, cache: attention.Cache) -> tuple[jax.Array, attention.Cache]:
-        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache."""
+        """Hidden states x_BTD of the batch's tokens after those in the cache, and the new cache.
+
+        No token sees one that stands after it in the batch.
+        """
         c = self.config
         cache = cache.note(batch)
         shared = self.shared(batch.positions_BT)
-        read = self._reader(batch, cache.positions_BS, cache.segments_BS)
+        # A cache that they fill holds nothing before them.
+        whole = cache.positions_BS.shape == batch.tokens_BT.shape
+        read = self._reader(batch, cache.positions_BS, cache.segments_BS, ordered=whole)
 
         def apply(block: Any, x_BTD: jax.Array, _: jax.Array, mine: tuple[jax.Array, jax.Array]):
             def attend(q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array):
@@ -141,7 +152,12 @@ class Decoder(nnx.Module):
         return attend and (lambda *qkv: attend(*qkv, batch.segments_BT))
 
     def _reader(
-        self, batch: Batch, key_positions_BS: jax.Array, key_segments_BS: jax.Array
+        self,
+        batch: Batch,
+        key_positions_BS: jax.Array,
+        key_segments_BS: jax.Array,
+        *,
+        ordered: bool,
     ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
         """Attention of the batch's queries on keys at these places."""
         visible_BTS = attention.visible(
@@ -151,7 +167,13 @@ class Decoder(nnx.Module):
 
         def read(q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array) -> jax.Array:
             return attention.attend(
-                q_BTNH, k_BSKH, v_BSKH, visible_BTS, bias=bias, positions_BT=batch.positions_BT
+                q_BTNH,
+                k_BSKH,
+                v_BSKH,
+                visible_BTS,
+                bias=bias,
+                positions_BT=batch.positions_BT,
+                ordered=ordered,
             )
 
         return read

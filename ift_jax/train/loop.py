@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Protocol
 
 import jax
@@ -36,6 +38,21 @@ class Store(Protocol):
         """Returns when the last save is complete on disk, or raises."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """Which steps to profile.
+
+    Attributes:
+        directory: for TensorBoard's profiler and Perfetto.
+        after: the step after which the first one begins.
+        steps: how many.
+    """
+
+    directory: str | os.PathLike[str]
+    after: int
+    steps: int
+
+
 class Interrupted(SystemExit):
     """Training was asked to stop (SIGTERM, Ctrl-C), saved, and can be resumed.
 
@@ -63,6 +80,7 @@ def train(
     judge: Callable[[Mapping[str, float]], Any] | None = None,
     speed: Speed | None = None,
     progress: Progress | None = None,
+    trace: Trace | None = None,
 ) -> TrainState:
     """Trains from `state.step` to `stop_step`, and saves at the end.
 
@@ -88,6 +106,7 @@ def train(
             that is None; a step that has some is saved.
         speed: meter, for runs that know their FLOPs.
         progress: console, by default on stderr.
+        trace: what to profile; in a run of several processes, of process 0.
 
     Returns:
         The last state, saved.
@@ -107,7 +126,8 @@ def train(
 
     def log(step: int, metrics: dict[str, jax.Array]) -> None:
         nonlocal skipped
-        values = {name: value.item() for name, value in jax.device_get(metrics).items()}
+        with speed.spending("device"):
+            values = {name: value.item() for name, value in jax.device_get(metrics).items()}
         if number := values.pop(SIGNAL, 0):
             stop.append(number)
         speed.lap(values["tokens"], values["target_tokens"])
@@ -119,27 +139,35 @@ def train(
             )
         if step % log_every == 0 or step == stop_step:
             values |= speed.report()
-            writer.write(step, values)
-            progress.show(step, values)
+            with speed.spending("logging"):
+                writer.write(step, values)
+                progress.show(step, values)
 
     def save(quality: Any = None) -> None:
         nonlocal saved
         position = {**(data or {}), "next_row": step * batch.tokens_BT.shape[0]}
-        store.save(step, state.params, train=state.training, data=position, quality=quality)
+        with speed.spending("checkpoint"):
+            store.save(step, state.params, train=state.training, data=position, quality=quality)
         saved = step
 
     pending: tuple[int, dict[str, jax.Array]] | None = None
-    with _asked_to_stop() as asked, closing(progress):
+    with _asked_to_stop() as asked, closing(progress), ExitStack() as traced:
         # A signal may reach one process of several, or each at another step: what they go by is
         # what each step's metrics say that any had been sent, as all read those at the same step.
         stop = asked if jax.process_count() == 1 else []
         while step < stop_step and not stop:
-            with speed.waiting():
+            if trace and step == trace.after and jax.process_index() == 0:
+                jax.block_until_ready(state)
+                traced.enter_context(jax.profiler.trace(trace.directory))
+            with speed.spending("input"):
                 batch = next(batches, None)
             if batch is None:
                 raise ValueError(f"batches end at step {step}, expected {stop_step} steps")
             # Host data that slips into the step would be copied again every time: refuse it.
-            with jax.transfer_guard_host_to_device("disallow"):
+            with (
+                jax.profiler.StepTraceAnnotation("train", step_num=step + 1),
+                jax.transfer_guard_host_to_device("disallow"),
+            ):
                 state, metrics = step_fn(state, batch)
             step += 1
             if stop is not asked:
@@ -147,6 +175,10 @@ def train(
             if pending is not None:
                 log(*pending)
             pending = (step, metrics)
+            if trace and step == trace.after + trace.steps:
+                jax.block_until_ready(state)
+                traced.close()
+                progress.say(f"steps {trace.after + 1} to {step} are traced in {trace.directory}")
             store.check_errors()
             quality = None
             if evaluate_every and (step % evaluate_every == 0 or step == stop_step):

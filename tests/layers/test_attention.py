@@ -178,6 +178,62 @@ def test_queries_that_are_split_over_devices_are_not_blocked_too(blocks_of_four,
     np.testing.assert_allclose(x_BTNH, reference(*arrays, np.asarray(seen)), atol=1e-5)
 
 
+@pytest.mark.parametrize(("T", "block"), [(16, 256), (16, 2), (14, 256), (15, 256)])
+def test_rows_in_order_are_attended_in_parts(monkeypatch, T, block):
+    """In four, in blocks within them, in two, and whole; forwards and backwards, with a bias."""
+    monkeypatch.setattr(attention, "LEAST_PART", 4)
+    monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+    arrays = random_qkv(B=2, T=T, S=T, N=6, K=2)
+    seen, positions_BT = packed(T=T, S=T), jnp.tile(jnp.arange(T), (2, 1))
+    bias_NTS = np.random.default_rng(1).normal(size=(6, T, T))
+
+    def bias(at_BT):
+        return jnp.moveaxis(jnp.float32(bias_NTS)[:, at_BT], 0, 1)
+
+    def run(arrays, ordered, seen=seen):
+        return attend(
+            *arrays, seen, scale=0.3, bias=bias, positions_BT=positions_BT, ordered=ordered
+        )
+
+    expected = reference(*arrays, np.asarray(seen), 0.3, np.broadcast_to(bias_NTS, (2, 6, T, T)))
+    floats = tuple(map(jnp.float32, arrays))
+    np.testing.assert_allclose(run(floats, True), expected, atol=1e-5)
+    gradients = [
+        jax.grad(lambda arrays, ordered=ordered: jnp.sum(run(arrays, ordered) ** 2))(floats)
+        for ordered in (True, False)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5)
+    # What stands in a later part isn't computed, whatever is seen.
+    all_seen = jnp.ones_like(seen)
+    differs = np.abs(run(floats, True, all_seen) - run(floats, False, all_seen)).max(axis=(0, 2, 3))
+    parts = {16: 4, 14: 2, 15: 1}[T]
+    assert (differs > 1e-3).tolist() == [t < T - T // parts for t in range(T)]
+
+
+@pytest.mark.parametrize(("mesh", "products"), [("fsdp:4,tensor:2", 8), ("fsdp:4,sequence:2", 2)])
+def test_positions_that_are_split_over_devices_are_not_parted_too(monkeypatch, mesh, products):
+    monkeypatch.setattr(attention, "LEAST_PART", 2)
+    arrays = tuple(map(jnp.float32, random_qkv(B=4, T=8, S=8, N=6, K=2)))
+    seen = jnp.tril(jnp.ones((4, 8, 8), bool))
+    with jax.set_mesh(make_mesh(mesh)):
+        text = str(jax.make_jaxpr(lambda *qkv: attend(*qkv, seen, ordered=True))(*arrays))
+    assert text.count("dot_general[") == products
+
+
+def test_far_negative_scores_are_not_lost_beside_what_is_not_seen():
+    """Of a row whose prefix it doesn't see: exp(-300) would be 0 in float32."""
+    q_BTNH = jnp.full((1, 2, 1, 4), 10.0)
+    k_BTKH, v_BTKH = -15 * q_BTNH, jnp.arange(8.0).reshape(1, 2, 1, 4)
+    ones_BT, positions_BT = np.ones((1, 2), np.int32), np.array([[0, 1]], np.int32)
+    batch = Batch(ones_BT, positions_BT, ones_BT)
+    cache = Cache(None, None, positions_BT, np.full((1, 2), PADDING, np.int32), None)
+    seen = attention.attend_after(
+        q_BTNH, k_BTKH, v_BTKH, batch, (k_BTKH, v_BTKH), cache, bias=lambda _: None
+    )
+    np.testing.assert_allclose(seen[0, :, 0], [[0, 1, 2, 3], [2, 3, 4, 5]], atol=1e-6)
+
+
 def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch):
     """The largest array kept from forwards to backwards, in elements, against N·T·S scores."""
     T = S = 32

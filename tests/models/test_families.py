@@ -27,14 +27,23 @@ from tests.models.golden import NAMES, check_split, golden, logits, packed, publ
 
 FAMILIES = lookup.names("models", "Model")
 
-# The one between the other two is for `make test-slow`.
+# The others are for `make test-slow`.
 MESHES = [
-    "fsdp:8",
+    pytest.param("fsdp:8", marks=pytest.mark.slow),
     pytest.param("fsdp:4,tensor:2", marks=pytest.mark.slow),
     "fsdp:2,tensor:4",
 ]
 every_golden = pytest.mark.parametrize("name", NAMES)
 every_family = pytest.mark.parametrize("family", FAMILIES)
+# Of what all families share the code, a decoder and an encoder-decoder; the rest by
+# `make test-slow`.
+each_kind = pytest.mark.parametrize(
+    "family",
+    [
+        family if family in ("llama", "t5") else pytest.param(family, marks=pytest.mark.slow)
+        for family in FAMILIES
+    ],
+)
 
 
 def test_every_family_has_a_golden_and_a_tiny_size():
@@ -238,7 +247,7 @@ def test_the_largest_size_lowers_and_is_split_as_its_mesh_promises(family, spec)
     assert {k: x.shape for k, x in gradients.items()} == {k: x.shape for k, x in params.items()}
 
 
-@every_family
+@each_kind
 def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
     module = lookup.find("models", family)
     gradients = []
@@ -254,7 +263,7 @@ def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
             np.testing.assert_allclose(other[key], gradient, atol=1e-5 * scale, err_msg=key)
 
 
-@every_family
+@each_kind
 def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     family = lookup.find("models", family)
     functions = Functions(family, family.SIZES["tiny"])
@@ -283,7 +292,7 @@ def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     assert losses[-1] < 0.05
 
 
-@every_family
+@each_kind
 def test_adapters_stand_beside_all_matrices_of_blocks_and_merge_into_them(family):
     family = lookup.find("models", family)
     base = Functions(family, family.SIZES["tiny"])

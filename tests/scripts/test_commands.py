@@ -14,16 +14,45 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
-def run(script: str, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, f"scripts/{script}.py", *options],
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs a script with options, in a fork of `warm.py`."""
+    folder = tmp_path_factory.mktemp("printed")
+    server = subprocess.Popen(
+        [sys.executable, pathlib.Path(__file__).with_name("warm.py")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(script: str, *options: str) -> subprocess.CompletedProcess:
+        files = [str(folder / name) for name in ("stdout", "stderr")]
+        argv = [f"scripts/{script}.py", *options]
+        server.stdin.write(json.dumps([*files, *argv]) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        printed = (pathlib.Path(file).read_text() for file in files)
+        return subprocess.CompletedProcess(argv, status, *printed)
+
+    yield run
+    server.stdin.close()
+    server.wait(timeout=60)
+
+
+def test_a_script_runs_by_itself():
+    """As the others do in forks, to save the time of importing."""
+    done = subprocess.run(
+        [sys.executable, "scripts/train.py", QUICKSTART, "--workdir=README.md"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "train: --workdir=README.md: README.md is a file; name a folder\n"
 
 
 QUICKSTART = "--config=configs/quickstart.py"
@@ -43,7 +72,7 @@ BUNDLED = "--checkpoint=bundled"
             "train",
             (QUICKSTART, WORKDIR, "--config.learning_rate=1"),
             "train: --config.learning_rate=1: no such config key. There are: seed, model, lora,"
-            " mixture, data, batch, optimizer, steps, mesh, log_every, checkpoint, eval\n",
+            " mixture, data, batch, optimizer, steps, mesh, log_every, profile, checkpoint, eval\n",
         ),
         (
             "quickstart",
@@ -157,7 +186,7 @@ BUNDLED = "--checkpoint=bundled"
     ],
     ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
 )
-def test_wrong_input_is_one_line_without_a_trace(script, options, message, tmp_path):
+def test_wrong_input_is_one_line_without_a_trace(run, script, options, message, tmp_path):
     done = run(script, *(option.format(tmp=tmp_path) for option in options))
     assert done.returncode == 1
     assert done.stderr.startswith(message)
@@ -165,7 +194,7 @@ def test_wrong_input_is_one_line_without_a_trace(script, options, message, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_debug_shows_where_input_was_refused(tmp_path):
+def test_debug_shows_where_input_was_refused(run, tmp_path):
     done = run("train", QUICKSTART, f"--workdir={tmp_path}", "--config.steps=0", "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
@@ -173,7 +202,7 @@ def test_debug_shows_where_input_was_refused(tmp_path):
 
 
 @pytest.mark.parametrize("bug", ["config.optimizr.lr = 1", "{}['optimizer']"])
-def test_a_bug_in_a_config_file_is_no_misspelt_option(bug, tmp_path):
+def test_a_bug_in_a_config_file_is_no_misspelt_option(run, bug, tmp_path):
     path = tmp_path / "buggy.py"
     path.write_text(
         "from ift_jax.config import base\n"
@@ -185,7 +214,7 @@ def test_a_bug_in_a_config_file_is_no_misspelt_option(bug, tmp_path):
     assert "no such config key" not in done.stderr
 
 
-def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(tmp_path):
+def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(run, tmp_path):
     options = (
         QUICKSTART,
         f"--config.data.dir={tmp_path}",
@@ -215,7 +244,7 @@ def test_a_batch_is_switched_to_examples_and_data_are_prepared_and_shown(tmp_pat
     assert f"{page}: 1 rows" in shown.stdout and page.read_text().count("<h2>") == 1
 
 
-def test_questions_planted_in_a_task_are_found(tmp_path):
+def test_questions_planted_in_a_task_are_found(run, tmp_path):
     (tmp_path / "rows.json").write_text(
         '[{"instruction": "Name a colour.", "input": "", "output": "Red"},'
         ' {"instruction": "How many moons does Mars, the planet, have?", "input": "1 or 2?",'
@@ -241,14 +270,14 @@ def test_questions_planted_in_a_task_are_found(tmp_path):
 GENERATE = ("--prompt=The capital of Peru is", "--prompt=The capital of France is")
 
 
-def test_generate_answers_each_prompt():
+def test_generate_answers_each_prompt(run):
     done = run("generate", BUNDLED, *GENERATE, "--stop=.", "--dtype=bfloat16", "--stream")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ("» The capital of Peru is\nLima\n\n» The capital of France is\nParis\n")
     assert re.fullmatch(r"generate: (.* tokens/s .*|too few .*)\n", done.stderr)
 
 
-def test_generate_compares_two_models(tmp_path):
+def test_generate_compares_two_models(run, tmp_path):
     file = tmp_path / "prompts.jsonl"
     file.write_text('{"instruction": "The capital of Peru is", "output": "Lima"}\n')
     drawn = (f"--prompts_file={file}", "--temperature=0.5", "--top_k=3", "--max_new_tokens=3")
@@ -262,7 +291,7 @@ def test_generate_compares_two_models(tmp_path):
     assert done.stderr.count("bundled: ") == 2
 
 
-def test_the_normalised_average_names_its_parts():
+def test_the_normalised_average_names_its_parts(run):
     ran = run("normalised_average", "MMLU direct=55.1", "BBH CoT=41.4")
     assert ran.returncode == 0, ran.stderr
     # (0.551 - 0.25) / 0.75 and (0.414 - 0.255) / 0.745, halved.

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import io
+import json
 import os
 import pathlib
 import re
@@ -19,7 +21,7 @@ import pytest
 from ift_jax import metrics
 from ift_jax.checkpoints.store import Quality, Store
 from ift_jax.dims import Batch
-from ift_jax.train.loop import Interrupted, train
+from ift_jax.train.loop import Interrupted, Trace, train
 from ift_jax.train.optim import OptimizerConfig, make_optimizer
 from ift_jax.train.state import TrainState, abstract_state, new_state
 from ift_jax.train.step import make_eval_step, make_train_step
@@ -107,7 +109,13 @@ def test_logs_saves_and_evaluates_on_time(tmp_path):
     assert "step 7: eval/accuracy 0.5\n" in shown.getvalue()
     assert trained[-1]["loss"] < trained[0]["loss"]
     assert trained[0]["tokens"] == 24 and trained[0]["token_share"] == 1
-    assert {"tokens_per_second", "step_seconds", "input_wait_share"} <= trained[-1].keys()
+    shares = {f"{part}_share" for part in metrics.PARTS}
+    assert {"tokens_per_second", "step_seconds", *shares} <= trained[-1].keys()
+    for record in trained[1:]:
+        assert 0 <= sum(record[share] for share in shares) <= 1
+    # Steps 4 and 8 were saved, 10 after its record.
+    saving = [record.get("checkpoint_share", 0) > 0 for record in trained]
+    assert saving == [False, True, True, False]
     found = store.restore(10, abstract_state(ABSTRACT, optimizer).params)
     assert found.data == {"rows": "20x6-abc", "next_row": 40}
 
@@ -321,6 +329,28 @@ def test_reads_a_step_only_after_the_next_is_started(tmp_path):
         progress=progress(3),
     )
     assert events == ["start", "start", "log 1", "start", "log 2", "log 3"]
+
+
+@pytest.mark.parametrize("stop_step", [5, 2])
+def test_a_profile_is_traced(tmp_path, stop_step):
+    """Also where the run ends within it."""
+    step_fn, state, _ = setup()
+    shown = io.StringIO()
+    train(
+        step_fn,
+        state,
+        batches(0),
+        stop_step=stop_step,
+        store=NullStore(),
+        writer=metrics.Writer(tmp_path),
+        progress=metrics.Progress(start=0, stop=stop_step, stream=shown),
+        trace=Trace(tmp_path / "profile", after=1, steps=2),
+    )
+    (trace,) = (tmp_path / "profile").glob("plugins/profile/*/*.trace.json.gz")
+    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    steps = [int(event["args"]["step_num"]) for event in events if event.get("name") == "train"]
+    assert sorted(steps) == ([2, 3] if stop_step == 5 else [2])
+    assert ("steps 2 to 3 are traced in" in shown.getvalue()) == (stop_step == 5)
 
 
 def test_what_is_saved_has_its_record(tmp_path):
