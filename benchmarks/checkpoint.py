@@ -36,7 +36,7 @@ from ift_jax.train.state import place
 _DIRECTORY = flags.DEFINE_string("directory", None, "for the checkpoints", required=True)
 _ROWS = flags.DEFINE_integer("rows", 4, "B", lower_bound=1)
 _LENGTH = flags.DEFINE_integer("length", 512, "T", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 3, "timed before the save, and during it", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 3, "timed before the save", lower_bound=1)
 
 MESHES = ("fsdp:1", "fsdp:8", "fsdp:4,tensor:2")
 
@@ -54,33 +54,31 @@ def main() -> None:
         size = sum(leaf.nbytes for leaf in jax.tree.leaves((state.params, state.training)))
         print(f"{size / 1e9:.2f} GB of state")
 
-        def steps(state):
-            for _ in range(_STEPS.value):
-                began = time.perf_counter()
-                state, metrics = program.step(state, batch)
-                jax.block_until_ready((state, metrics))
-                seconds.append(time.perf_counter() - began)
-            return state
-
         batch = jax.device_put(
             random_batch(functions.config.V), sharding.batch_sharding(meshes[MESHES[0]])
         )
-        seconds: list[float] = []
-        state = steps(state)
-        print(f"steps before a save: {listed(seconds[1:])} s (the first compiled)")
-        with Store(Path(_DIRECTORY.value)) as store:
+
+        def step(state):
             began = time.perf_counter()
-            store.save(int(state.step), state.params, train=state.training)
+            state, metrics = program.step(state, batch)
+            jax.block_until_ready((state, metrics))
+            return state, time.perf_counter() - began
+
+        state, _ = step(state)  # compiles
+        before, during = [], []
+        for _ in range(_STEPS.value):
+            state, seconds = step(state)
+            before.append(seconds)
+        saved = jax.tree.map(np.array, (state.params, state.training))
+        with Store(Path(_DIRECTORY.value)) as store:
+            number, began = int(state.step), time.perf_counter()
+            store.save(number, state.params, train=state.training)
             blocked = time.perf_counter() - began
-            saved = jax.device_get((state.params, state.training))
-            seconds.clear()
-            state = steps(state)
-            during = listed(seconds)
-            store.wait()
-            print(
-                f"a save blocked for {blocked:.2f} s, and was whole after"
-                f" {time.perf_counter() - began:.2f} s; steps meanwhile: {during} s"
-            )
+            while store.latest() != number:
+                state, seconds = step(state)
+                during.append(seconds)
+            print(f"steps before: {listed(before)} s; a save blocked for {blocked:.2f} s")
+            print(f"steps until it was sealed: {listed(during)} s")
             for spec in MESHES:
                 restore(store, spec, programs[spec].abstract, saved)
 

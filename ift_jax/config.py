@@ -82,8 +82,8 @@ def base() -> ConfigDict:
             "steps": 100,
             "mesh": "fsdp:-1",
             "log_every": 10,
-            # A trace of `steps` steps from the one after step `after` on, in the work folder's
-            # profile/, for TensorBoard's profiler or Perfetto.
+            # A trace of `steps` steps from the one after step `after` on (the first compiles), in
+            # the work folder's profile/, for TensorBoard's profiler or Perfetto.
             "profile": {"after": placeholder(int), "steps": 3},
             "checkpoint": {"every": placeholder(int), "keep": 2},
             # During training, every so many steps and after the last: the loss on `rows` packed

@@ -1,12 +1,14 @@
 """Each recipe, its sizes replaced by tiny ones, is planned, built and trained for two steps.
 
-Its hyperparameters, format, lengths' proportions, mesh and kinds of entries stay; bundled tasks
-stand for its data. `tests/test_configs.py` builds the large ones at their true sizes.
+Its hyperparameters, format, mesh, groups and kinds of examples stay; bundled tasks stand for its
+data. `tests/test_configs.py` builds the large ones at their true sizes.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import pathlib
 
 import jax
 import pytest
@@ -41,19 +43,32 @@ def tokenizer_file(tmp_path_factory) -> str:
     return str(path)
 
 
-def stand_in(entry: dict) -> dict:
-    """The same entry of a bundled task of its kind."""
-    task = "world.open_question"
+TASKS = (
+    "world.open_question",
+    "world.multiple_choice_text",
+    "world.true_false",
+    "world.completion",
+)
+"""They stand for what a recipe's groups have, one each."""
+
+
+def stand_in(entry: dict, task: str, folder: pathlib.Path) -> dict:
+    """The same entry of another task of its kind."""
+    entry = dict(entry)
     if entry.get("symbols"):
-        task = "world.subject_classification"
-    elif entry.get("rationale_share") == 1:
+        # They need a task whose exemplars can stand without instruction.
+        path = folder / "train.tsv"
+        reviews = [f"review number {i}\t{i % 2}\n" for i in range(60)]
+        path.write_text("sentence\tlabel\n" + "".join(reviews))
+        return entry | {"task": f"sst2:{path}"}
+    if entry.get("rationale_share") == 1:
         task = "world.arithmetic_rationale"
     elif entry["task"].startswith("plain_text"):
         task = "world.statements@mixture"
-    return dict(entry) | {"task": task}
+    return entry | {"task": task, "bare_share": 0.0}
 
 
-def tiny(name: str, tokenizer_file: str):
+def tiny(name: str, tokenizer_file: str, folder: pathlib.Path):
     """The recipe's config on a tiny model."""
     config = load(name)
     with config.unlocked():
@@ -61,7 +76,10 @@ def tiny(name: str, tokenizer_file: str):
         config.model.tokenizer = tokenizer_file if FAMILIES[name] else None
         by_group = {entry.get("group", ""): entry for entry in config.mixture.entries}
         groups = dict(config.mixture.groups)
-        config.mixture.entries = tuple(map(stand_in, by_group.values()))
+        config.mixture.entries = tuple(
+            stand_in(entry, task, folder)
+            for entry, task in zip(by_group.values(), itertools.cycle(TASKS), strict=False)
+        )
         config.mixture.groups = tuple((group, groups[group]) for group in by_group if group)
         config.mixture.published = ""
         for field in ("length", "encoder_length", "target_limit", "few_shot_limit"):
@@ -71,7 +89,7 @@ def tiny(name: str, tokenizer_file: str):
             config.batch.rows = 8 * config.batch.micro_steps
         else:
             config.batch.examples = 64
-        config.steps = 2
+        config.steps, config.log_every = 2, 2
         config.checkpoint.every = None
         if config.eval.every:
             config.eval.every = 1
@@ -88,7 +106,7 @@ def tiny(name: str, tokenizer_file: str):
     ],
 )
 def test_a_recipe_is_planned_and_takes_two_steps(name, tokenizer_file, tmp_path):
-    config = tiny(name, tokenizer_file)
+    config = tiny(name, tokenizer_file, tmp_path)
     configs.check(config)
     config.data.dir = str(tmp_path / "data")
     training.train(config, tmp_path / "run")

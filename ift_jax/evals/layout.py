@@ -240,7 +240,8 @@ def _shared(items: Sequence[_Item], cost: Cost) -> list[tuple[int, list[_Item]]]
 
     Items that begin alike are neighbours, and ranges of them form a tree: what a range begins with
     all of its parts begin with. From its leaves up, a range's parts join a group of its own where
-    that costs less than the groups they have.
+    that costs less than the groups they have; those that stay have their prefixes computed from
+    there on.
     """
 
     def close(each: _Range) -> _Range:

@@ -134,7 +134,7 @@ class Scorer:
         self._whole = jax.jit(self._score_whole, out_shardings=everywhere)
         self._begin = jax.jit(self._read_prefix, static_argnames="S")
         self._cut = jax.jit(lambda cache, P, S: cache.beginning(P, S), static_argnames="S")
-        self._extend = jax.jit(lambda *read: functions.extend(*read)[1])
+        self._extend = jax.jit(lambda *read: functions.extend(*read)[1], donate_argnums=2)
         self._follow = jax.jit(self._score_following, out_shardings=everywhere)
 
     def score(self, params: Any, requests: Sequence[Request]) -> list[Score]:
@@ -176,6 +176,8 @@ class Scorer:
         self, params: Mapping[str, jax.ShapeDtypeStruct], requests: Sequence[Request]
     ) -> Iterator[tuple[str, jax.stages.Compiled]]:
         """Compiles what `scores` would run on these requests, for devices that need not be here.
+
+        But that each prefix is computed whole, whatever it has in common with another.
 
         Args:
             params: shape, dtype and sharding of each parameter, on the scorer's mesh.
@@ -231,11 +233,12 @@ class Scorer:
                 yield rows, self._follow(params, cached[number], *arrays)
 
     def _prefix_cache(
-        self, params: Any, groups: Sequence[Group], number: int, cached: Mapping[int, Any]
+        self, params: Any, groups: Sequence[Group], number: int, cached: dict[int, Any]
     ) -> Any:
         """The cache of a group's prefix, made from that of the group before it if it can be.
 
-        Always in the same way, so that a run that is resumed computes the same bits.
+        Always in the same way, so that a run that is resumed computes the same bits. `cached` is
+        emptied, so that no more caches are held than are needed.
         """
 
         def shared(number: int) -> int:
@@ -246,7 +249,8 @@ class Scorer:
         first = number
         while first not in cached and shared(first):
             first -= 1
-        cache = cached.get(first)
+        cache = cached.pop(first, None)
+        cached.clear()
         for each in range(first if cache is None else first + 1, number + 1):
             P, prefix = shared(each), groups[each].prefix
             batch, S = self._prefix_batch(prefix, P)

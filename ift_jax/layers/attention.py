@@ -7,6 +7,7 @@ training rows, right-padded batches, cached decoding, and several continuations 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,6 +62,10 @@ CAUSAL_PARTS = (4, 2)
 LEAST_PART = 128
 """Parts of fewer queries would make small products."""
 
+KEPT = 256
+"""Of rows of more tokens no scores are kept for the backward pass, which makes them again: all
+would be N·T·S floats a row."""
+
 
 def attend(
     q_BTNH: jax.Array,
@@ -95,6 +100,8 @@ def attend(
     B, T, N, H, K = (sizes[letter] for letter in "BTNHK")
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
     scale = H**-0.5 if scale is None else scale
+    if ordered and sizes["S"] != T:
+        raise ValueError(f"{T} queries and {sizes['S']} keys: rows in order have as many of both")
     run = _attend_ordered if ordered else _attend
     part = run(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, scale, bias, positions_BT)
     return part.finish().reshape(B, T, N, H).astype(q_BTNH.dtype)
@@ -189,15 +196,20 @@ def _attend_ordered(
     found = []
     for end in range(size, T + 1, size):
         queries, keys = slice(end - size, end), slice(end)
+        attend_part = functools.partial(
+            _attend,
+            scale=scale,
+            bias=bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
+        )
+        if T > KEPT:
+            attend_part = jax.checkpoint(attend_part)
         found.append(
-            _attend(
+            attend_part(
                 q_BTKGH[:, queries],
                 k_BTKH[:, keys],
                 v_BTKH[:, keys],
                 visible_BTS[:, queries, keys],
-                scale,
-                bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
-                None if positions_BT is None else positions_BT[:, queries],
+                positions_BT=None if positions_BT is None else positions_BT[:, queries],
             )
         )
     return _Part(*(jnp.concatenate(each, axis=1) for each in zip(*found, strict=True)))
@@ -227,7 +239,7 @@ def _attend(
     blocks = jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0), queries
     )
-    # Backwards, a block's scores are made again: kept, all blocks' would be N·T·S floats a row.
+    # Backwards, a block's scores are made again: see `KEPT`.
     part = jax.lax.map(jax.checkpoint(attend_block, prevent_cse=False), blocks)
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(B, T, *x.shape[3:]), part)
 

@@ -150,15 +150,28 @@ def train(
             store.save(step, state.params, train=state.training, data=position, quality=quality)
         saved = step
 
+    traced_from: int | None = None
+
+    def begin_trace(traced: ExitStack) -> None:
+        if jax.process_index() == 0:
+            where = trace.directory
+            # Once it is written: after the last of its steps, or where the run ends before.
+            traced.callback(
+                lambda: progress.say(f"steps {traced_from} to {step} are traced in {where}")
+            )
+            traced.enter_context(jax.profiler.trace(where))
+
     pending: tuple[int, dict[str, jax.Array]] | None = None
     with _asked_to_stop() as asked, closing(progress), ExitStack() as traced:
         # A signal may reach one process of several, or each at another step: what they go by is
         # what each step's metrics say that any had been sent, as all read those at the same step.
         stop = asked if jax.process_count() == 1 else []
         while step < stop_step and not stop:
-            if trace and step == trace.after and jax.process_index() == 0:
-                jax.block_until_ready(state)
-                traced.enter_context(jax.profiler.trace(trace.directory))
+            if trace and traced_from is None and trace.after <= step < trace.after + trace.steps:
+                with speed.paused():
+                    jax.block_until_ready(state)
+                    begin_trace(traced)
+                traced_from = step + 1
             with speed.spending("input"):
                 batch = next(batches, None)
             if batch is None:
@@ -175,10 +188,11 @@ def train(
             if pending is not None:
                 log(*pending)
             pending = (step, metrics)
-            if trace and step == trace.after + trace.steps:
-                jax.block_until_ready(state)
-                traced.close()
-                progress.say(f"steps {trace.after + 1} to {step} are traced in {trace.directory}")
+            if traced_from and step == trace.after + trace.steps:
+                with speed.spending("device"):
+                    jax.block_until_ready(state)
+                with speed.paused():
+                    traced.close()
             store.check_errors()
             quality = None
             if evaluate_every and (step % evaluate_every == 0 or step == stop_step):

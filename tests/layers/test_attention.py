@@ -222,7 +222,7 @@ def test_positions_that_are_split_over_devices_are_not_parted_too(monkeypatch, m
 
 
 def test_far_negative_scores_are_not_lost_beside_what_is_not_seen():
-    """Of a row whose prefix it doesn't see: exp(-300) would be 0 in float32."""
+    """Of a row whose prefix it doesn't see: exp of them would be 0 in float32."""
     q_BTNH = jnp.full((1, 2, 1, 4), 10.0)
     k_BTKH, v_BTKH = -15 * q_BTNH, jnp.arange(8.0).reshape(1, 2, 1, 4)
     ones_BT, positions_BT = np.ones((1, 2), np.int32), np.array([[0, 1]], np.int32)
@@ -234,19 +234,25 @@ def test_far_negative_scores_are_not_lost_beside_what_is_not_seen():
     np.testing.assert_allclose(seen[0, :, 0], [[0, 1, 2, 3], [2, 3, 4, 5]], atol=1e-6)
 
 
-def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch):
+@pytest.mark.parametrize("ordered", [False, True])
+def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch, ordered):
     """The largest array kept from forwards to backwards, in elements, against N·T·S scores."""
+    monkeypatch.setattr(attention, "KEPT", 8)
+    monkeypatch.setattr(attention, "LEAST_PART", 8)
     T = S = 32
     arrays = tuple(map(jnp.float32, random_qkv(B=1, T=T, S=S, N=6, K=2, H=4)))
     seen = jnp.tril(jnp.ones((1, T, S), bool))
 
     def largest_kept(block):
         monkeypatch.setattr(attention, "QUERY_BLOCK", block)
-        _, backward = jax.vjp(lambda *arrays: attend(*arrays, seen), *arrays)
+        _, backward = jax.vjp(lambda *arrays: attend(*arrays, seen, ordered=ordered), *arrays)
         return max(leaf.size for leaf in jax.tree.leaves(backward))
 
-    assert largest_kept(T) == 6 * T * S
-    assert largest_kept(4) <= T * S  # visible_BTS itself
+    if not ordered:
+        assert largest_kept(T) == 6 * T * S
+    # visible_BTS itself; a part's queries in one block, in several, and in blocks that don't fit.
+    for block in (8, 4, 3) if ordered else (4,):
+        assert largest_kept(block) <= T * S
 
 
 def test_unseen_values_cannot_leak_even_when_scores_are_huge():

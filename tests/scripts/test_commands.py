@@ -32,7 +32,9 @@ def run(tmp_path_factory):
         argv = [f"scripts/{script}.py", *options]
         server.stdin.write(json.dumps([*files, *argv]) + "\n")
         server.stdin.flush()
-        status = int(server.stdout.readline())
+        line = server.stdout.readline()
+        assert line, f"warm.py ended with {server.wait()}"
+        status = int(line)
         printed = (pathlib.Path(file).read_text() for file in files)
         return subprocess.CompletedProcess(argv, status, *printed)
 

@@ -331,26 +331,31 @@ def test_reads_a_step_only_after_the_next_is_started(tmp_path):
     assert events == ["start", "start", "log 1", "start", "log 2", "log 3"]
 
 
-@pytest.mark.parametrize("stop_step", [5, 2])
-def test_a_profile_is_traced(tmp_path, stop_step):
-    """Also where the run ends within it."""
+@pytest.mark.parametrize(
+    ("start", "stop_step", "steps"), [(0, 5, [2, 3]), (0, 2, [2]), (2, 5, [3]), (3, 5, [])]
+)
+def test_a_profile_is_traced(tmp_path, start, stop_step, steps):
+    """Also where the run ends within it, or goes on within or after it."""
     step_fn, state, _ = setup()
+    state = dataclasses.replace(state, step=state.step + start)
     shown = io.StringIO()
     train(
         step_fn,
         state,
-        batches(0),
+        batches(start),
         stop_step=stop_step,
         store=NullStore(),
         writer=metrics.Writer(tmp_path),
-        progress=metrics.Progress(start=0, stop=stop_step, stream=shown),
+        progress=metrics.Progress(start=start, stop=stop_step, stream=shown),
         trace=Trace(tmp_path / "profile", after=1, steps=2),
     )
-    (trace,) = (tmp_path / "profile").glob("plugins/profile/*/*.trace.json.gz")
-    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    steps = [int(event["args"]["step_num"]) for event in events if event.get("name") == "train"]
-    assert sorted(steps) == ([2, 3] if stop_step == 5 else [2])
-    assert ("steps 2 to 3 are traced in" in shown.getvalue()) == (stop_step == 5)
+    found = []
+    for trace in (tmp_path / "profile").glob("plugins/profile/*/*.trace.json.gz"):
+        events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+        found += [int(each["args"]["step_num"]) for each in events if each.get("name") == "train"]
+    assert sorted(found) == steps
+    said = f"steps {min(steps)} to {max(steps)} are traced in" if steps else "traced"
+    assert (said in shown.getvalue()) == bool(steps)
 
 
 def test_what_is_saved_has_its_record(tmp_path):
