@@ -97,14 +97,8 @@ def tiny(name: str, tokenizer_file: str, folder: pathlib.Path):
     return config
 
 
-# The others are alike but for their family's model, which has tests of its own.
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "llama_i_65b" else pytest.param(name, marks=pytest.mark.slow)
-        for name in FAMILIES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_recipe_is_planned_and_takes_two_steps(name, tokenizer_file, tmp_path):
     config = tiny(name, tokenizer_file, tmp_path)
     configs.check(config)

@@ -106,6 +106,7 @@ def test_a_run_resumes_on_another_mesh(run, config, tmp_path):
     np.testing.assert_allclose(losses(moved), losses(run), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_stopped_anywhere_it_reads_on_where_it_was(config, tmp_path, monkeypatch):
     """Two stops by SIGTERM, then another mesh, on which 40 examples would be other rows."""
     config.batch.rows, config.batch.examples = None, 40

@@ -35,12 +35,11 @@ MESHES = [
 ]
 every_golden = pytest.mark.parametrize("name", NAMES)
 every_family = pytest.mark.parametrize("family", FAMILIES)
-# Of what all families share the code, a decoder and an encoder-decoder; the rest by
-# `make test-slow`.
-each_kind = pytest.mark.parametrize(
+# Of what all families share the code; the rest by `make test-slow`.
+one_family = pytest.mark.parametrize(
     "family",
     [
-        family if family in ("llama", "t5") else pytest.param(family, marks=pytest.mark.slow)
+        family if family == "llama" else pytest.param(family, marks=pytest.mark.slow)
         for family in FAMILIES
     ],
 )
@@ -247,7 +246,7 @@ def test_the_largest_size_lowers_and_is_split_as_its_mesh_promises(family, spec)
     assert {k: x.shape for k, x in gradients.items()} == {k: x.shape for k, x in params.items()}
 
 
-@each_kind
+@one_family
 def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
     module = lookup.find("models", family)
     gradients = []
@@ -263,7 +262,7 @@ def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
             np.testing.assert_allclose(other[key], gradient, atol=1e-5 * scale, err_msg=key)
 
 
-@each_kind
+@one_family
 def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     family = lookup.find("models", family)
     functions = Functions(family, family.SIZES["tiny"])
@@ -292,7 +291,7 @@ def test_a_tiny_size_learns_eight_packed_rows_by_heart(family):
     assert losses[-1] < 0.05
 
 
-@each_kind
+@one_family
 def test_adapters_stand_beside_all_matrices_of_blocks_and_merge_into_them(family):
     family = lookup.find("models", family)
     base = Functions(family, family.SIZES["tiny"])

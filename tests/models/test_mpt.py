@@ -165,6 +165,7 @@ CLIP_NORM = mpt.Config(
 
 
 @pytest.mark.parametrize("mesh", ["fsdp:4,tensor:2", "fsdp:2,tensor:4"])
+@pytest.mark.slow
 def test_norms_over_all_heads_are_the_same_where_heads_are_split(mesh):
     check_split(Functions(mpt, CLIP_NORM), mesh)
 
@@ -178,6 +179,7 @@ def test_a_model_is_split_as_its_mesh_promises(config):
         assert split == (4 if name.endswith("scale") else 8), name
 
 
+@pytest.mark.slow
 def test_30b_lowers_for_eight_devices_with_an_eighth_of_it_on_each():
     config = dataclasses.replace(mpt.SIZES["30b"], param_dtype="bfloat16", dtype="bfloat16")
     functions, mesh = Functions(mpt, config), make_mesh("fsdp:4,tensor:2")

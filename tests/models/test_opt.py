@@ -111,6 +111,7 @@ def test_flops_are_two_a_matrix_weight_and_token(size):
 
 
 @pytest.mark.parametrize("mesh", ["fsdp:8", "fsdp:2,tensor:4"])
+@pytest.mark.slow
 def test_a_post_norm_model_is_split_likewise(mesh):
     config = opt.Config(L=2, D=32, N=4, H=8, F=48, V=64, W=16, max_length=64, pre_norm=False)
     check_split(Functions(opt, config), mesh)

@@ -60,6 +60,7 @@ def test_a_killed_run_goes_on_exactly(launch):
     assert_same_weights(folder / "killed", folder / "whole")
 
 
+@pytest.mark.slow
 def test_an_evaluation_leaves_the_same_records(launch):
     launch(2, 2, *launch.evaluate("bundled", "scores"))
     mesh = make_mesh("fsdp:-1", jax.devices()[:4])

@@ -12,7 +12,6 @@ from ift_jax.evals.mmlu import read_questions
 from ift_jax.evals.multiple_choice import MultipleChoice
 from tests.evals.test_endpoint import Manner, Model, ModelHandler
 from tests.generate.server import Server
-from tests.scripts.test_commands import run
 
 KEY = "sk-0123456789abcdef"
 
@@ -37,7 +36,7 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def test_an_endpoint_is_scored_as_the_model_behind_it(tmp_path, data, monkeypatch):
+def test_an_endpoint_is_scored_as_the_model_behind_it(run, tmp_path, data, monkeypatch):
     monkeypatch.setenv("SOME_KEY", KEY)
     server, model = Server(), Model()
     server.RequestHandlerClass, server.model, server.manner = Refusing, model, Manner()

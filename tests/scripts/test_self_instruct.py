@@ -9,7 +9,6 @@ import pytest
 
 from ift_jax.tasks import alpaca
 from tests.generate.server import Server
-from tests.scripts.test_commands import run
 
 TASKS = " Add {n} and {n} and {n}.\nInput 4: (none)\nOutput 4: {n}\n\nInstruction 5: Why?\nInput 5:"
 
@@ -22,7 +21,7 @@ def seeds(tmp_path):
     return f"--seeds={path}"
 
 
-def test_tasks_of_an_endpoint(tmp_path, seeds):
+def test_tasks_of_an_endpoint(run, tmp_path, seeds):
     texts = [TASKS.format(n=n) for n in ("one", "two", "two", "three")]
     answers = [
         (200, {}, {"choices": [{"text": text, "finish_reason": "length"}]}) for text in texts
@@ -52,7 +51,7 @@ def test_tasks_of_an_endpoint(tmp_path, seeds):
     assert {asked["max_tokens"] for *_, asked in server.seen} == {99}
 
 
-def test_a_model_is_named_once(tmp_path, seeds):
+def test_a_model_is_named_once(run, tmp_path, seeds):
     options = ("--endpoint=http://x", "--checkpoint=bundled", f"--out={tmp_path}/out")
     done = run("self_instruct", seeds, *options)
     assert done.returncode == 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tests.scripts.test_commands import run
 
-
-def test_bad_rows_are_listed_and_good_ones_pass(tmp_path):
+def test_bad_rows_are_listed_and_good_ones_pass(run, tmp_path):
     good, bad = tmp_path / "good.yaml", tmp_path / "more.jsonl"
     good.write_text("- instruction: Greet.\n  output: Hi\n")
     passed = run("validate_data", f"handwritten:{tmp_path}")
@@ -23,7 +21,7 @@ def test_bad_rows_are_listed_and_good_ones_pass(tmp_path):
     ]
 
 
-def test_records_are_read_before_anyone_asks_about_them(tmp_path):
+def test_records_are_read_before_anyone_asks_about_them(run, tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"thing": "snow"}\n[]\n')
     failed = run("validate_data", f"records:{tmp_path / 'rows.jsonl'}")
     assert failed.stdout.splitlines()[-1] == "1 rows can be used, 1 can't"

@@ -1,7 +1,7 @@
 """Runs scripts in forks of one process that has imported what they import: seconds, each time.
 
-Each line of stdin is a JSON list: files for stdout and stderr, a script and its options. Each line
-of stdout is the exit status. No JAX backend is started before a fork.
+Each line of stdin is a JSON list: the environment, files for stdout and stderr, a script and its
+options. Each line of stdout is the exit status. No JAX backend is started before a fork.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import ift_jax.assemble.generation
 import ift_jax.assemble.training  # noqa: F401
 
 for line in sys.stdin:
-    stdout, stderr, *argv = json.loads(line)
+    environment, stdout, stderr, *argv = json.loads(line)
     if child := os.fork():
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
@@ -26,6 +26,8 @@ for line in sys.stdin:
     for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
     os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    os.environ.clear()
+    os.environ.update(environment)
     sys.argv = argv
     sys.path.insert(0, os.path.dirname(argv[0]))
     runpy.run_path(argv[0], run_name="__main__")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ift_jax import sharding
 from ift_jax.layers.dropout import Noise
@@ -106,6 +107,7 @@ def shapes(jaxpr) -> set[tuple[int, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_accumulation_remat_and_a_mesh_change_nothing(make_functions, make_batch, params):
     batch = make_batch(B=16)
     functions = make_functions(dropout=0.3).adapted(LORA)

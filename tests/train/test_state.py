@@ -73,7 +73,7 @@ def test_optimizer_state_lies_as_its_parameters_do(make_functions, optimizer_for
 @pytest.mark.parametrize(
     ("name", "param_dtype"),
     [
-        ("adamw", "bfloat16"),
+        pytest.param("adamw", "bfloat16", marks=pytest.mark.slow),
         ("adafactor", "float32"),
         pytest.param("adamw", "float32", marks=pytest.mark.slow),
         pytest.param("adafactor", "bfloat16", marks=pytest.mark.slow),

@@ -74,6 +74,7 @@ def test_accumulated_micro_batches_equal_one_batch(
         np.testing.assert_allclose(metrics[name], other[name], rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_remat_and_unrolling_change_nothing(make_functions, make_batch, params, sgd):
     """Nor do they change dropout, which is on here."""
     batch = make_batch()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import jax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from ift_jax import config as configs
 from ift_jax.assemble.planning.chips import CHIPS
@@ -30,11 +29,5 @@ def config():
 
 @pytest.fixture(scope="session")
 def tiny_plan():
-    """Compiled for this machine's eight devices, in v5p's place; anew, as plan.py does."""
-    jax.config.update("jax_enable_compilation_cache", False)
-    compilation_cache.reset_cache()  # which also forgets that there was one
-    try:
-        return plan(tiny_config(), "v5p:2x2x2", CHIPS["v5p"], jax.devices())
-    finally:
-        jax.config.update("jax_enable_compilation_cache", True)
-        compilation_cache.reset_cache()
+    """Compiled for this machine's eight devices, in v5p's place."""
+    return plan(tiny_config(), "v5p:2x2x2", CHIPS["v5p"], jax.devices())
