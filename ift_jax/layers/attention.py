@@ -7,7 +7,6 @@ training rows, right-padded batches, cached decoding, and several continuations 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -193,23 +192,20 @@ def _attend_ordered(
     fitting = (T // count for count in CAUSAL_PARTS if T % count == 0 and T // count >= LEAST_PART)
     # Where positions are split over devices, a part would be one device's work.
     size = next(fitting, T) if parts("T") == 1 else T
+    kept = T <= KEPT
     found = []
     for end in range(size, T + 1, size):
         queries, keys = slice(end - size, end), slice(end)
-        attend_part = functools.partial(
-            _attend,
-            scale=scale,
-            bias=bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
-        )
-        if T > KEPT:
-            attend_part = jax.checkpoint(attend_part)
         found.append(
-            attend_part(
+            _attend(
                 q_BTKGH[:, queries],
                 k_BTKH[:, keys],
                 v_BTKH[:, keys],
                 visible_BTS[:, queries, keys],
-                positions_BT=None if positions_BT is None else positions_BT[:, queries],
+                scale,
+                bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
+                None if positions_BT is None else positions_BT[:, queries],
+                kept=kept or size == T,
             )
         )
     return _Part(*(jnp.concatenate(each, axis=1) for each in zip(*found, strict=True)))
@@ -223,8 +219,10 @@ def _attend(
     scale: float,
     bias: Bias | None,
     positions_BT: jax.Array | None,
+    *,
+    kept: bool = True,
 ) -> _Part:
-    """Attention in blocks of queries where there are many."""
+    """Attention in blocks of queries where there are many; else their scores may be `kept`."""
     B, T = q_BTKGH.shape[:2]
 
     def attend_block(block: tuple[jax.Array, jax.Array, jax.Array | None]) -> _Part:
@@ -235,7 +233,7 @@ def _attend(
     queries = (q_BTKGH, visible_BTS, None if bias is None else positions_BT)
     # Where queries are split over devices, blocks of them would be gathered one by one.
     if T <= QUERY_BLOCK or T % QUERY_BLOCK or parts("T") > 1:
-        return attend_block(queries)
+        return (attend_block if kept else jax.checkpoint(attend_block))(queries)
     blocks = jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0), queries
     )

@@ -248,7 +248,14 @@ def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch, ordered
 
     def largest_kept(block):
         monkeypatch.setattr(attention, "QUERY_BLOCK", block)
-        _, backward = jax.vjp(lambda *arrays: attend(*arrays, seen, ordered=ordered), *arrays)
+
+        def run(*arrays):
+            return attend(*arrays, seen, ordered=ordered)
+
+        # Made again once: a part's blocks, or the part.
+        text = str(jax.make_jaxpr(run)(*arrays))
+        assert text.count("prevent_cse=") == (4 if ordered else int(block < T))
+        _, backward = jax.vjp(run, *arrays)
         return max(leaf.size for leaf in jax.tree.leaves(backward))
 
     if not ordered:
@@ -256,6 +263,12 @@ def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch, ordered
     # visible_BTS itself; a part's queries in one block, in several, and in blocks that don't fit.
     for block in (8, 4, 3) if ordered else (4,):
         assert largest_kept(block) <= T * S
+
+
+def test_ordered_needs_a_key_for_each_query():
+    arrays = map(jnp.float32, random_qkv(B=1, T=2, S=3))
+    with pytest.raises(ValueError, match="2 queries and 3 keys"):
+        attend(*arrays, jnp.ones((1, 2, 3), bool), ordered=True)
 
 
 def test_unseen_values_cannot_leak_even_when_scores_are_huge():
