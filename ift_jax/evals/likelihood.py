@@ -5,16 +5,15 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import itertools
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ift_jax.dims import PADDING, SHARED, Batch
+from ift_jax.dims import SHARED, Batch
+from ift_jax.evals import batches
 from ift_jax.evals.layout import (
     LEAST_PREFIX,
     Group,
@@ -32,9 +31,6 @@ BATCH_TOKENS = {"cpu": 2048}
 OTHER_BATCH_TOKENS = 8192
 """Rows are batched to at most this many tokens a device in a forward pass. On a CPU larger batches
 leave its cache: they took a tenth more time."""
-
-LOGIT_BYTES = 1 << 28
-"""A device's float32 logits of a batch stay below this, if one row's do."""
 
 SCORE_FLOPS = 600
 """An attention score's products, mask and softmax take about as long as so many operations of a
@@ -92,14 +88,12 @@ class Usage:
     useful: int = 0
 
 
-class _Shape(NamedTuple):
-    """The shape of a batch: B rows of T tokens (and E encoded), of which U are read, X scored."""
+@dataclasses.dataclass
+class _Held:
+    """The cache of one group's prefix."""
 
-    B: int
-    T: int
-    E: int
-    U: int
-    X: int
+    group: int | None = None
+    cache: Any = None
 
 
 class Scorer:
@@ -191,7 +185,7 @@ class Scorer:
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
         groups = self._groups(requests)
-        widths = _widths(groups)
+        widths = batches.widths(groups)
         with jax.set_mesh(self._mesh):
             for group in groups:
                 program, read = self._whole, (params,)
@@ -202,8 +196,8 @@ class Scorer:
                     # Its cache lies where the compiler wants it.
                     cache = jax.tree.map(abstract, lowered.out_info, prefix.output_shardings)
                     program, read = self._follow, (params, cache)
-                for shape in dict.fromkeys(shape for _, shape in self._batches(group.rows, widths)):
-                    arrays = jax.tree.map(abstract, _arrays([], shape))
+                for shape in dict.fromkeys(shape for _, shape in self._batches(group, widths)):
+                    arrays = jax.tree.map(abstract, batches.arrays([], shape))
                     name = f"{shape.B} rows of {shape.T + shape.E} tokens"
                     yield name, program.lower(*read, *arrays).compile()
 
@@ -216,29 +210,25 @@ class Scorer:
         self, params: Any, groups: Sequence[Group], done: Collection[int]
     ) -> Iterator[tuple[list[Row], Any]]:
         """Starts each batch; yields its rows and, B X, each scored token's results to come."""
-        widths = _widths(groups)
-        cached: dict[int, Any] = {}
+        widths, held = batches.widths(groups), _Held()
         for number, group in enumerate(groups):
-            for rows, shape in self._batches(group.rows, widths):
+            for rows, shape in self._batches(group, widths):
                 if all(scored.request in done for row in rows for scored in row.scored):
                     continue
-                arrays = self._placed(_arrays(rows, shape))
+                arrays = self._placed(batches.arrays(rows, shape))
                 self.usage.computed += shape.B * (shape.T + shape.E)
                 self.usage.useful += sum(len(row.tokens) + len(row.encoded) for row in rows)
                 if not group.prefix:
                     yield rows, self._whole(params, *arrays)
                     continue
-                if number not in cached:
-                    cached = {number: self._prefix_cache(params, groups, number, cached)}
-                yield rows, self._follow(params, cached[number], *arrays)
+                if held.group != number:
+                    self._hold(held, params, groups, number)
+                yield rows, self._follow(params, held.cache, *arrays)
 
-    def _prefix_cache(
-        self, params: Any, groups: Sequence[Group], number: int, cached: dict[int, Any]
-    ) -> Any:
-        """The cache of a group's prefix, made from that of the group before it if it can be.
+    def _hold(self, held: _Held, params: Any, groups: Sequence[Group], number: int) -> None:
+        """Computes a group's prefix, from that of the group before it if it can be.
 
-        Always in the same way, so that a run that is resumed computes the same bits. `cached` is
-        emptied, so that no more caches are held than are needed.
+        Always in the same way, so that a run that is resumed computes the same bits.
         """
 
         def shared(number: int) -> int:
@@ -247,21 +237,22 @@ class Scorer:
             return P if P >= LEAST_PREFIX else 0
 
         first = number
-        while first not in cached and shared(first):
+        while first != held.group and shared(first):
             first -= 1
-        cache = cached.pop(first, None)
-        cached.clear()
-        for each in range(first if cache is None else first + 1, number + 1):
-            P, prefix = shared(each), groups[each].prefix
+        if first == held.group:
+            first += 1
+        else:
+            held.cache = None  # No two are held.
+        for held.group in range(first, number + 1):
+            P, prefix = shared(held.group), groups[held.group].prefix
             batch, S = self._prefix_batch(prefix, P)
             if P:
-                cache = self._cut(cache, P, S)
+                held.cache = self._cut(held.cache, P, S)
             if len(prefix) > P:
                 self.usage.computed += batch.tokens_BT.size
                 self.usage.useful += len(prefix) - P
-                batch = self._placed(batch)
-                cache = self._extend(params, batch, cache) if P else self._begin(params, batch, S=S)
-        return cache
+                read = params, self._placed(batch)
+                held.cache = self._extend(*read, held.cache) if P else self._begin(*read, S=S)
 
     def _prefix_batch(self, prefix: Sequence[int], P: int) -> tuple[Batch, int]:
         """A prefix from token P on as one row for each part of the mesh, so that none asks another;
@@ -269,7 +260,8 @@ class Scorer:
         rest = prefix[P:]
         T = bucket(len(rest), 64, quarters=True) if rest else 0
         row = Row(list(rest), list(range(P, len(prefix))), [SHARED] * len(rest), [0], [])
-        batch, *_ = _arrays([row] * self._parts, _Shape(self._parts, T, 0, 1, 1))
+        shape = batches.Shape(self._parts, T, 0, 1, 1)
+        batch, *_ = batches.arrays([row] * self._parts, shape)
         return batch, bucket(P + T, 64, quarters=True)
 
     def _cost(self, T: int, S: int) -> int:
@@ -278,25 +270,15 @@ class Scorer:
         return T * self._functions.flops(1, 0) + SCORE_FLOPS * c.L * c.N * T * (S + T)
 
     def _batches(
-        self, rows: Sequence[Row], widths: Mapping[tuple[int, int], tuple[int, int]]
-    ) -> Iterator[tuple[list[Row], _Shape]]:
-        """Groups rows into few static shapes; a batch has at most B rows."""
-        V = self._functions.config.V
-        members = collections.defaultdict(list)
-        for row in rows:
-            members[_lengths(row)].append(row)
-        for (T, E), same in sorted(members.items()):
-            U, X = widths[T, E]
-            most = max(1, min(self._batch_tokens // (T + E), LOGIT_BYTES // (4 * U * V)))
-            most = 1 << (most.bit_length() - 1)
-            while same:
-                batch = same[: most * self._parts]
-                B = math.ceil(len(batch) / self._parts)
-                # A power of two, filled up if that takes little: few shapes, few empty rows.
-                more = 1 << (B - 1).bit_length()
-                B = more if 8 * (more - B) <= more else more // 2
-                batch, same = same[: B * self._parts], same[B * self._parts :]
-                yield batch, _Shape(B * self._parts, T, E, U, X)
+        self, group: Group, widths: Mapping[tuple[int, int], tuple[int, int]]
+    ) -> Iterator[tuple[list[Row], batches.Shape]]:
+        return batches.make(
+            group.rows,
+            widths,
+            V=self._functions.config.V,
+            tokens=self._batch_tokens,
+            parts=self._parts,
+        )
 
     def _placed(self, arrays: Any) -> Any:
         """Arrays split over the mesh by rows."""
@@ -332,53 +314,6 @@ class Scorer:
         rows_B1 = jnp.arange(places_BU.shape[0])[:, None]
         logp_BX = logits_BUV[rows_B1, reads_BX, labels_BX] - total_BU[rows_B1, reads_BX]
         return logp_BX, best_BU[rows_B1, reads_BX] == labels_BX
-
-
-def _lengths(row: Row) -> tuple[int, int]:
-    """The lengths T and E that a row is padded to."""
-    return row.length, bucket(len(row.encoded), 32, quarters=True) if row.encoded else 0
-
-
-def _widths(groups: Sequence[Group]) -> dict[tuple[int, int], tuple[int, int]]:
-    """For rows of each length, the U and X that hold the most read and scored of any."""
-    widths: dict[tuple[int, int], tuple[int, int]] = {}
-    for row in itertools.chain.from_iterable(group.rows for group in groups):
-        U, X = widths.get(_lengths(row), (1, 1))
-        widths[_lengths(row)] = (
-            max(U, bucket(len(row.reads), 4)),
-            max(X, bucket(len(row.scored), 4)),
-        )
-    return widths
-
-
-def _arrays(rows: Sequence[Row], shape: _Shape) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows as a batch, and what is asked of it: places_BU, reads_BX, labels_BX."""
-
-    def padded(lists: Sequence[Sequence[int]], width: int, fill: int = 0) -> np.ndarray:
-        array = np.full((shape.B, width), fill, np.int32)
-        for b, values in enumerate(lists):
-            array[b, : len(values)] = values
-        return array
-
-    batch = Batch(
-        tokens_BT=padded([row.tokens for row in rows], shape.T),
-        positions_BT=padded([row.positions for row in rows], shape.T),
-        segments_BT=padded([row.segments for row in rows], shape.T, PADDING),
-    )
-    if shape.E:
-        encoded = [row.encoded for row in rows]
-        batch = dataclasses.replace(
-            batch,
-            enc_tokens_BE=padded(encoded, shape.E),
-            enc_positions_BE=padded([range(len(x)) for x in encoded], shape.E),
-            enc_segments_BE=padded([[SHARED] * len(x) for x in encoded], shape.E, PADDING),
-        )
-    return (
-        batch,
-        padded([row.reads for row in rows], shape.U),
-        padded([[scored.read for scored in row.scored] for row in rows], shape.X),
-        padded([[scored.label for scored in row.scored] for row in rows], shape.X),
-    )
 
 
 def _scores(

@@ -301,6 +301,13 @@ def test_a_cache_takes_entries_in_order_and_the_rest_is_padding():
     assert cache.segments_BS.tolist() == [[1, 1, 1, PADDING, PADDING]]
     assert cache.positions_BS.tolist() == [[0, 1, 2, 0, 0]]
     assert cache.k_LBSKH[:, 0, :, 0, 1].tolist() == [[1, 1, 3, 0, 0]] * 2
+    for slots, seen in ((7, [1, 1, 0, 0, 0, 0, 0]), (2, [1, 1])):
+        beginning = cache.beginning(2, slots)
+        assert beginning.end == 2
+        assert beginning.segments_BS.tolist() == [seen]
+        assert beginning.k_LBSKH.shape == beginning.v_LBSKH.shape == (2, 1, slots, 1, 2)
+        assert beginning.k_LBSKH[:, 0, :2, 0, 1].tolist() == [[1, 1]] * 2
+        assert beginning.positions_BS[0, :2].tolist() == [0, 1]
 
 
 def test_rows_that_share_what_they_follow(monkeypatch):
