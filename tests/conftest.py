@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 
 # Read once, when JAX's CPU backend starts: before any test module imports jax.
@@ -10,6 +11,10 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    " --xla_cpu_parallel_codegen_split_count=1"
 )
+# Half of what is left are the newer kernel emitters, which later versions can't do without.
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 # Nothing that another run compiled, and nothing left in the user's cache; scripts inherit it.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
