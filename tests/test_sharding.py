@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -36,6 +39,18 @@ def test_meshes_are_read(spec, expected):
 def test_a_mesh_that_does_not_fit_says_what_would(spec, message):
     with pytest.raises(ValueError, match=message):
         sharding.parse_mesh(spec, 8)
+
+
+def test_a_mesh_that_cuts_across_the_sides_of_a_slice_is_refused():
+    """4×4×4 chips, as JAX describes TPUs: 32 is no product of sides."""
+    chips = [
+        types.SimpleNamespace(
+            id=number, coords=coords, core_on_chip=0, platform="tpu", device_kind="TPU v5"
+        )
+        for number, coords in enumerate(itertools.product(range(4), repeat=3))
+    ]
+    with pytest.raises(ValueError, match=r"fsdp:32,tensor:2.*product of some sides.*4×4×4"):
+        sharding.make_mesh("fsdp:32,tensor:2", chips)
 
 
 def test_rows_must_divide():
