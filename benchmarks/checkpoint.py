@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -69,7 +70,8 @@ def main() -> None:
         for _ in range(_STEPS.value):
             state, seconds = step(state)
             before.append(seconds)
-        saved = jax.tree.map(np.array, (state.params, state.training))
+        # Of copies: an array that was read once keeps what was copied from an accelerator.
+        saved = jax.tree.map(lambda x: np.array(jnp.copy(x)), (state.params, state.training))
         with Store(Path(_DIRECTORY.value)) as store:
             number, began = int(state.step), time.perf_counter()
             store.save(number, state.params, train=state.training)

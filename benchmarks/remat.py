@@ -3,7 +3,7 @@
     python benchmarks/remat.py
 
 Of SmolLM2-135M's shape with AdamW: each policy's step is compiled, then they take turns on one
-state, two steps each of which the second is timed (see train_throughput.py). Memory is what the
+state, two steps each, the second of which is timed (see train_throughput.py). Memory is what the
 compiler sets aside for temporaries, beside the state.
 """
 

@@ -10,8 +10,9 @@ are trained on, and on the rows of a file in Stanford Alpaca's format, which her
 there padded to the longest of a micro-batch: drawn as they come, or grouped by length as the
 Trainer's `group_by_length` does. Each system makes as many updates on the same examples.
 
-A turn's first update is made twice, and the second time counts: in the first, the kernel gives back
-the memory that it took while the other had its turn, which costs both seconds, and no training run.
+A turn's first update is made twice, and the second time counts: what a system frees at the end of
+a turn goes back to the kernel, and taking it again costs page faults, which a run without pauses
+doesn't have. What the first ones took is reported, too.
 
 `--dtype=bfloat16` computes in bfloat16 on float32 weights, there by autocast.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import subprocess
 import tempfile
 import time
@@ -169,12 +171,13 @@ class Ours:
         self._state = new_state(model.load(), optimizer)
         self._step = make_train_step(functions, optimizer)
 
-    def update(self, batch: Batch) -> tuple[float, float]:
-        """Seconds, and the loss before."""
-        started = time.perf_counter()
+    def update(self, batch: Batch) -> tuple[float, float, float]:
+        """Seconds, those of processor time that were the system's, and the loss before."""
+        started, system = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_stime
         self._state, metrics = self._step(self._state, jax.device_put(batch))
         loss = float(jax.block_until_ready((self._state, metrics))[1]["loss"])
-        return time.perf_counter() - started, loss
+        system = resource.getrusage(resource.RUSAGE_SELF).ru_stime - system
+        return time.perf_counter() - started, system, loss
 
 
 class Theirs:
@@ -201,7 +204,7 @@ class Theirs:
         )
         self.versions = self._answer()
 
-    def update(self, update: Update) -> tuple[float, float]:
+    def update(self, update: Update) -> tuple[float, float, float]:
         """See `Ours.update`."""
         self._process.stdin.write(json.dumps(update) + "\n")
         self._process.stdin.flush()
@@ -217,30 +220,33 @@ class Theirs:
 def turns(
     ours: Ours, theirs: Theirs, batches: Sequence[Batch], updates: Mapping[str, list[Update]]
 ) -> dict[str, Any]:
-    """Updates in turns, after a first one that isn't timed, of those who have one more for it.
+    """Updates in turns, after one that compiles, of those who have one more for it.
 
     Returns:
-        Seconds of each update, by system; tokens and targets of all; slots by system; the two
-        systems' losses of the first update; and operations a second of the fastest product.
+        By system: seconds, and the system's processor time, of each timed update (`seconds`) and of
+        each turn's first (`after_pauses`); `slots`, the positions of all; the losses of the first
+        update. Tokens and targets of all; and operations a second of the fastest product.
     """
     systems = {"ift-jax": (ours.update, batches)}
     systems |= {name: (theirs.update, mine) for name, mine in updates.items()}
-    timed = len(batches) - 1
-    first = {name: update(work[0])[1] for name, (update, work) in systems.items() if work[timed:]}
-    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    timed, each = len(batches) - 1, _EACH.value
+    first = {name: update(work[0])[-1] for name, (update, work) in systems.items() if work[timed:]}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in systems}
+    after_pauses: dict[str, list[tuple[float, float]]] = {name: [] for name in systems}
     fastest = 0.0
     for turn in range(_TURNS.value):
         fastest = max(fastest, product_rate())
         for name in (list(systems), list(reversed(systems)))[turn % 2]:
             update, work = systems[name]
-            chosen = work[len(work) - timed :][turn * _EACH.value :][: _EACH.value]
-            update(chosen[0])
-            seconds[name] += [update(each)[0] for each in chosen]
-            print(name, *(f"{each:.2f} s" for each in seconds[name][-_EACH.value :]), flush=True)
+            begin = len(work) - timed + turn * each
+            after_pauses[name].append(update(work[begin])[:2])
+            seconds[name] += [update(work[i])[:2] for i in range(begin, begin + each)]
+            print(name, *(f"{took:.2f} s" for took, _ in seconds[name][-each:]), flush=True)
     slots = {"ift-jax": sum(batch.tokens_BT.size for batch in batches[1:])}
     slots |= {name: sum(map(slots_of, mine[-timed:])) for name, mine in updates.items()}
     return {
         "seconds": seconds,
+        "after_pauses": after_pauses,
         "tokens": sum(int((batch.segments_BT != PADDING).sum()) for batch in batches[1:]),
         "targets": sum(int((batch.weights_BT > 0).sum()) for batch in batches[1:]),
         "slots": slots,
@@ -279,20 +285,28 @@ def setting(theirs: Theirs) -> str:
 def table(model: Model, figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| batches | system | median s an update | tokens/s | target tokens/s | useful slots"
-        " | ift-jax to it |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| batches | system | s an update, mean (least … most) | tokens/s | target tokens/s"
+        " | useful slots | ift-jax to it |",
+        "|---|---|---|---:|---:|---:|---:|",
     ]
     notes = []
     for kind, found in figures.items():
-        total = {name: sum(each) for name, each in found["seconds"].items()}
-        for name, seconds in found["seconds"].items():
+        seconds = {name: [took for took, _ in each] for name, each in found["seconds"].items()}
+        total = {name: sum(each) for name, each in seconds.items()}
+        for name, each in seconds.items():
             lines.append(
-                f"| {kind} | {name} | {np.median(seconds):.2f}"
+                f"| {kind} | {name} | {np.mean(each):.1f} ({min(each):.1f} … {max(each):.1f})"
                 f" | {found['tokens'] / total[name]:.1f} | {found['targets'] / total[name]:.1f}"
                 f" | {found['tokens'] / found['slots'][name]:.1%}"
                 f" | {total[name] / total['ift-jax']:.2f}× |"
             )
+        for what in ("after_pauses", "seconds"):
+            means = (
+                f"{name} {np.mean(each, axis=0)[0]:.1f} s ({np.mean(each, axis=0)[1]:.1f} s)"
+                for name, each in found[what].items()
+            )
+            which = "first" if what == "after_pauses" else "other"
+            notes.append(f"{kind}: a turn's {which} updates (system time): {', '.join(means)}")
         losses = ", ".join(f"{name} {loss:.6f}" for name, loss in found["first_losses"].items())
         notes.append(f"{kind}: losses of the first update: {losses}")
         if kind == "dense":

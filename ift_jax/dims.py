@@ -62,9 +62,10 @@ class Batch:
         segments_BT: int32 example number within the row, from 1; PADDING (0) after the last one,
             SHARED (-1) for a prefix that several continuations in the row have in common.
         targets_BT: int32 next token of the same example; None where nothing is trained.
-        weights_BT: float32, 1 where the target is trained on, else 0; None likewise. In rows that
-            have them, tokens see none at a later place: each example's are in order of position,
-            with no prefix or branch after what reads it (`layers.attention.attend(ordered=True)`).
+        weights_BT: float32, 1 where the target is trained on, else 0; None likewise. Rows
+            with weights are causal in array order: within an example positions ascend, and no
+            SHARED prefix or trunk stands after a token that sees it. Attention relies on it
+            (`layers.attention.attend`, `ordered`).
         enc_tokens_BE, enc_positions_BE, enc_segments_BE: what an encoder reads, as above; None for
             a decoder-only model. Tokens of a segment see the encoder's states of the same segment,
             and SHARED ones.

@@ -15,7 +15,7 @@ from ift_jax.dims import PADDING, SHARED, Batch
 from ift_jax.evals.layout import Group, Row, bucket
 
 LOGIT_BYTES = 1 << 28
-"""A device's float32 logits of a batch stay below this, if one row's do."""
+"""A device's float32 logits of a batch are at most so many bytes, if one row's are."""
 
 
 class Shape(NamedTuple):
@@ -42,26 +42,30 @@ def widths(groups: Sequence[Group]) -> dict[tuple[int, int], tuple[int, int]]:
 
 def make(
     rows: Sequence[Row],
-    widths: Mapping[tuple[int, int], tuple[int, int]],
+    read_and_scored: Mapping[tuple[int, int], tuple[int, int]],
     *,
     V: int,
     tokens: int,
     parts: int,
 ) -> Iterator[tuple[list[Row], Shape]]:
-    """Groups rows of the same lengths; a batch has at most B rows.
+    """Groups rows that are padded to the same lengths T and E.
 
     Args:
-        rows: to be batched; they come sorted by lengths, else in order.
-        widths: see `widths`.
+        rows: to be batched.
+        read_and_scored: see `widths`.
         V: vocabulary size.
         tokens: at most so many are in a part of a batch, if one row has no more.
         parts: B divides into so many, as rows are split over devices.
+
+    Yields:
+        Rows, sorted by lengths, else in their order; and the shape of their batch, whose B may be
+        more than there are rows.
     """
     members = collections.defaultdict(list)
     for row in rows:
         members[_lengths(row)].append(row)
     for (T, E), same in sorted(members.items()):
-        U, X = widths[T, E]
+        U, X = read_and_scored[T, E]
         most = max(1, min(tokens // (T + E), LOGIT_BYTES // (4 * U * V)))
         most = 1 << (most.bit_length() - 1)
         while same:
@@ -75,7 +79,11 @@ def make(
 
 
 def arrays(rows: Sequence[Row], shape: Shape) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows as a batch, and what is asked of it: places_BU, reads_BX, labels_BX."""
+    """Rows as a batch, and what is asked of it: places_BU, reads_BX, labels_BX; int32.
+
+    What rows lack is padded: tokens by PADDING segments, places and what is scored by zeros, whose
+    results nobody reads.
+    """
 
     def padded(lists: Sequence[Sequence[int]], width: int, fill: int = 0) -> np.ndarray:
         array = np.full((shape.B, width), fill, np.int32)

@@ -89,8 +89,8 @@ class Usage:
 
 
 @dataclasses.dataclass
-class _Held:
-    """The cache of one group's prefix."""
+class _PrefixCache:
+    """The cache of one group's prefix; `group` is its number."""
 
     group: int | None = None
     cache: Any = None
@@ -210,7 +210,7 @@ class Scorer:
         self, params: Any, groups: Sequence[Group], done: Collection[int]
     ) -> Iterator[tuple[list[Row], Any]]:
         """Starts each batch; yields its rows and, B X, each scored token's results to come."""
-        widths, held = batches.widths(groups), _Held()
+        widths, held = batches.widths(groups), _PrefixCache()
         for number, group in enumerate(groups):
             for rows, shape in self._batches(group, widths):
                 if all(scored.request in done for row in rows for scored in row.scored):
@@ -225,8 +225,8 @@ class Scorer:
                     self._hold(held, params, groups, number)
                 yield rows, self._follow(params, held.cache, *arrays)
 
-    def _hold(self, held: _Held, params: Any, groups: Sequence[Group], number: int) -> None:
-        """Computes a group's prefix, from that of the group before it if it can be.
+    def _hold(self, held: _PrefixCache, params: Any, groups: Sequence[Group], number: int) -> None:
+        """Computes the cache of a group's prefix, from that of the group before it if it can be.
 
         Always in the same way, so that a run that is resumed computes the same bits.
         """
@@ -242,9 +242,9 @@ class Scorer:
         if first == held.group:
             first += 1
         else:
-            held.cache = None  # No two are held.
-        for held.group in range(first, number + 1):
-            P, prefix = shared(held.group), groups[held.group].prefix
+            held.cache = None  # freed before another is computed, which has nothing of it
+        for each in range(first, number + 1):
+            P, prefix = shared(each), groups[each].prefix
             batch, S = self._prefix_batch(prefix, P)
             if P:
                 held.cache = self._cut(held.cache, P, S)
@@ -253,6 +253,7 @@ class Scorer:
                 self.usage.useful += len(prefix) - P
                 read = params, self._placed(batch)
                 held.cache = self._extend(*read, held.cache) if P else self._begin(*read, S=S)
+        held.group = number
 
     def _prefix_batch(self, prefix: Sequence[int], P: int) -> tuple[Batch, int]:
         """A prefix from token P on as one row for each part of the mesh, so that none asks another;

@@ -102,7 +102,8 @@ def attend(
     if ordered and sizes["S"] != T:
         raise ValueError(f"{T} queries and {sizes['S']} keys: rows in order have as many of both")
     run = _attend_ordered if ordered else _attend
-    part = run(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, scale, bias, positions_BT)
+    arrays = q_BTKGH, k_BSKH, v_BSKH, visible_BTS
+    part = run(*arrays, scale, bias, positions_BT, keep_scores=T <= KEPT)
     return part.finish().reshape(B, T, N, H).astype(q_BTNH.dtype)
 
 
@@ -141,7 +142,9 @@ def attend_after(
         segments_BT = batch.segments_BT.reshape(rows, -1)
         visible_BTS = visible(positions_BT, segments_BT, key_positions_BS, key_segments_BS)
         of_keys = bias(key_positions_BS)
-        return run(q_BTKGH, k_BSKH, v_BSKH, visible_BTS, H**-0.5, of_keys, positions_BT)
+        arrays = q_BTKGH, k_BSKH, v_BSKH, visible_BTS
+        # Nothing goes backwards through a cache.
+        return run(*arrays, H**-0.5, of_keys, positions_BT, keep_scores=True)
 
     own = part(_attend_ordered, B, k_BTKH, v_BTKH, batch.positions_BT, batch.segments_BT)
     followed = part(_attend, U, *cached, cache.positions_BS, cache.segments_BS)
@@ -186,13 +189,14 @@ def _attend_ordered(
     scale: float,
     bias: Bias | None,
     positions_BT: jax.Array | None,
+    *,
+    keep_scores: bool,
 ) -> _Part:
     """Attention of queries on keys that don't stand after them, but for a part's own."""
     T = q_BTKGH.shape[1]
     fitting = (T // count for count in CAUSAL_PARTS if T % count == 0 and T // count >= LEAST_PART)
     # Where positions are split over devices, a part would be one device's work.
     size = next(fitting, T) if parts("T") == 1 else T
-    kept = T <= KEPT
     found = []
     for end in range(size, T + 1, size):
         queries, keys = slice(end - size, end), slice(end)
@@ -205,7 +209,7 @@ def _attend_ordered(
                 scale,
                 bias and (lambda positions_BT, keys=keys: bias(positions_BT)[..., keys]),
                 None if positions_BT is None else positions_BT[:, queries],
-                kept=kept or size == T,
+                keep_scores=keep_scores,
             )
         )
     return _Part(*(jnp.concatenate(each, axis=1) for each in zip(*found, strict=True)))
@@ -220,9 +224,10 @@ def _attend(
     bias: Bias | None,
     positions_BT: jax.Array | None,
     *,
-    kept: bool = True,
+    keep_scores: bool,
 ) -> _Part:
-    """Attention in blocks of queries where there are many; else their scores may be `kept`."""
+    """Attention in blocks of queries where there are many, whose scores are always made again
+    backwards; else `keep_scores` says whether they are kept."""
     B, T = q_BTKGH.shape[:2]
 
     def attend_block(block: tuple[jax.Array, jax.Array, jax.Array | None]) -> _Part:
@@ -233,7 +238,7 @@ def _attend(
     queries = (q_BTKGH, visible_BTS, None if bias is None else positions_BT)
     # Where queries are split over devices, blocks of them would be gathered one by one.
     if T <= QUERY_BLOCK or T % QUERY_BLOCK or parts("T") > 1:
-        return (attend_block if kept else jax.checkpoint(attend_block))(queries)
+        return (attend_block if keep_scores else jax.checkpoint(attend_block))(queries)
     blocks = jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(B, -1, QUERY_BLOCK, *x.shape[2:]), 1, 0), queries
     )

@@ -237,32 +237,36 @@ def test_far_negative_scores_are_not_lost_beside_what_is_not_seen():
     np.testing.assert_allclose(seen[0, :, 0], [[0, 1, 2, 3], [2, 3, 4, 5]], atol=1e-6)
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_the_backward_pass_keeps_no_scores_of_a_blocked_row(monkeypatch, ordered):
+@pytest.mark.parametrize(
+    ("ordered", "mesh", "made_again"),
+    # A part's blocks, or the part; where positions are split, the row.
+    [(False, "fsdp:-1", 1), (True, "fsdp:-1", 4), (True, "fsdp:4,sequence:2", 1)],
+)
+def test_the_backward_pass_keeps_no_scores_of_a_long_row(monkeypatch, ordered, mesh, made_again):
     """The largest array kept from forwards to backwards, in elements, against N·T·S scores."""
-    monkeypatch.setattr(attention, "KEPT", 8)
     monkeypatch.setattr(attention, "LEAST_PART", 8)
     T = S = 32
-    arrays = tuple(map(jnp.float32, random_qkv(B=1, T=T, S=S, N=6, K=2, H=4)))
-    seen = jnp.tril(jnp.ones((1, T, S), bool))
+    arrays = tuple(map(jnp.float32, random_qkv(B=4, T=T, S=S, N=6, K=2, H=4)))
+    seen = jnp.tril(jnp.ones((4, T, S), bool))
 
-    def largest_kept(block):
+    def kept(most, block):
+        monkeypatch.setattr(attention, "KEPT", most)
         monkeypatch.setattr(attention, "QUERY_BLOCK", block)
 
         def run(*arrays):
             return attend(*arrays, seen, ordered=ordered)
 
-        # Made again once: a part's blocks, or the part.
-        text = str(jax.make_jaxpr(run)(*arrays))
-        assert text.count("prevent_cse=") == (4 if ordered else int(block < T))
-        _, backward = jax.vjp(run, *arrays)
-        return max(leaf.size for leaf in jax.tree.leaves(backward))
+        with jax.set_mesh(make_mesh(mesh)):
+            _, backward = jax.vjp(run, *arrays)
+            # The scores' way is made again once, not in part and whole.
+            text = str(jax.make_jaxpr(run)(*arrays))
+        return max(leaf.size for leaf in jax.tree.leaves(backward)), text.count("prevent_cse=")
 
-    if not ordered:
-        assert largest_kept(T) == 6 * T * S
-    # visible_BTS itself; a part's queries in one block, in several, and in blocks that don't fit.
-    for block in (8, 4, 3) if ordered else (4,):
-        assert largest_kept(block) <= T * S
+    assert kept(T, T)[0] > 4 * T * S
+    # visible_BTS itself; queries in one block, in several, and in blocks that don't fit.
+    for block in (T, 8, 4, 3):
+        size, times = kept(8, block)
+        assert size <= 4 * T * S and times == made_again
 
 
 def test_ordered_needs_a_key_for_each_query():
