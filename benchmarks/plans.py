@@ -39,7 +39,8 @@ BASE = {"model.init": "llama:7b", "mesh": "fsdp:-1", "batch.rows": 32, "data.len
 GROWTH = [
     *(("chips", f"v5p:{shape}", {}) for shape in ("2x2x1", "2x2x2", "2x2x4", "2x4x4")),
     *(("rows", "v5p:2x2x2", {"batch.rows": rows}) for rows in (16, 64)),
-    *(("length", "v5p:2x2x2", {"data.length": length}) for length in (1024, 512)),
+    ("length", "v5p:2x2x2", {"data.length": 1024}),
+    ("length", "v5p:2x2x2", {"data.length": 512, "data.target_limit": 256}),
     ("size", "v5p:2x2x2", {"model.init": "llama:13b"}),
     *(("tensor", "v5p:2x2x2", {"mesh": f"fsdp:-1,tensor:{tensor}"}) for tensor in (2, 4)),
 ]

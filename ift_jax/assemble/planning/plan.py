@@ -59,7 +59,8 @@ class Compiled:
         memory: None if refused.
         work: what a chip does in one run; None if refused.
         refusal: what the compiler said; '' if it didn't.
-        needed: bytes that it says the program needs, where it refused for that.
+        needed: bytes that it says the program needs at least (it may speak of temporaries alone),
+            where it refused for that.
     """
 
     memory: Memory | None
@@ -298,8 +299,8 @@ def refused(error: Exception) -> Compiled:
     if "RESOURCE_EXHAUSTED" not in text:
         raise error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    used = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", text)
-    needed = float(used[1]) * 2 ** (10 * (1 + "KMGT".index(used[2]))) if used else None
+    size = re.search(r"(?:Used |HLO temporaries \()([\d.]+)([KMGT])", text)
+    needed = float(size[1]) * 2 ** (10 * (1 + "KMGT".index(size[2]))) if size else None
     return Compiled(None, None, " ".join(lines[:3]), needed)
 
 

@@ -138,7 +138,9 @@ def _total(program: Compiled, hbm: float) -> str:
     if program.memory:
         total = program.memory.total
         return f"{gigabytes(total)} of {gigabytes(hbm)}, {total / hbm:.0%}"
-    return f"{gigabytes(program.needed)} of {gigabytes(hbm)}" if program.needed else "refused"
+    if not program.needed:
+        return "refused"
+    return f"at least {gigabytes(program.needed)} of {gigabytes(hbm)}"
 
 
 def _scoring(plan: Plan) -> list[tuple[str, ...]]:

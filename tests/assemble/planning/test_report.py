@@ -32,7 +32,7 @@ def test_a_page_has_every_figure(tiny_plan):
 def test_a_refusal_is_told_with_what_to_change(refused):
     page = report.page(refused)
     assert "DOES NOT FIT" in page
-    assert "129.39 GB of 102.01 GB" in page
+    assert "at least 129.39 GB of 102.01 GB" in page
     assert "the compiler: RESOURCE_EXHAUSTED" in page
     changes = page.split("what to change:")[1]
     for change in (
