@@ -142,13 +142,7 @@ def plan(
             mesh that doesn't fit the devices, the rows or the model.
     """
     configs.check(config)
-    rows = config.batch.rows
-    if rows is None:
-        raise ValueError(
-            f"config.batch.examples = {config.batch.examples}: how many rows these fill only the"
-            " data can tell, and a plan reads none. Say how many (train.py prints it):"
-            " --config.batch.examples=None --config.batch.rows=N"
-        )
+    rows = stated_rows(config)
     mesh = sharding.make_mesh(config.mesh, devices)
     sharding.check_rows(mesh, rows // config.batch.micro_steps)
     name, base = find_model(config, mesh)
@@ -210,6 +204,21 @@ def plan(
         mfu=mfu(chip, mesh.size, model_flops, taken.step),
         mfu_overlapped=mfu(chip, mesh.size, model_flops, taken.overlapped),
     )
+
+
+def stated_rows(config: ConfigDict) -> int:
+    """Rows of a step.
+
+    Raises:
+        ValueError: the config states examples instead.
+    """
+    if config.batch.rows is None:
+        raise ValueError(
+            f"config.batch.examples = {config.batch.examples}: how many rows these fill only the"
+            " data can tell, and a plan reads none. Say how many (train.py prints it):"
+            " --config.batch.examples=None --config.batch.rows=N"
+        )
+    return config.batch.rows
 
 
 def find_model(config: ConfigDict, mesh: Mesh) -> tuple[str, Functions]:

@@ -10,7 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 from ift_jax.assemble.planning.chips import Chip
-from ift_jax.assemble.planning.plan import Plan, plan
+from ift_jax.assemble.planning.plan import Plan, plan, stated_rows
 from ift_jax.assemble.planning.report import gigabytes, table
 
 TENSOR = (1, 2, 4, 8)
@@ -36,8 +36,12 @@ def sweep(
         config: of the run, whose rows, lengths and model stay as they are.
         topology, chip, devices: see `plan.plan`.
         say: is told of each try.
+
+    Raises:
+        ValueError: the config doesn't state its rows, or nothing could be tried; see `plan.plan`.
     """
-    fitting = []
+    stated_rows(config)
+    fitting, planned, refusals = [], 0, []
     for mesh in meshes(len(devices)):
         for optimizer in OPTIMIZERS:
             for tried in _variants(config, mesh, optimizer):
@@ -45,12 +49,18 @@ def sweep(
                 try:
                     made = plan(tried, topology, chip, devices, scoring=False)
                 except ValueError as error:
-                    say(f"{label}: {error}")
+                    # What is wrong with the config is so in every try.
+                    if not refusals or str(error) != str(refusals[-1]):
+                        say(f"{label}: {error}")
+                    refusals.append(error)
                     continue
+                planned += 1
                 say(f"{label}: {f'fits, MFU {made.mfu:.0%}' if made.fits else 'does not fit'}")
                 if made.fits:
                     fitting.append(made)
                     break
+    if not planned:
+        raise refusals[0]
     return sorted(fitting, key=lambda made: -made.mfu)
 
 

@@ -45,5 +45,19 @@ def test_what_fits_is_ranked_and_what_is_slower_not_tried(config, plans):
     assert best[0] == "fsdp:2,tensor:4" and best[-1] == "50%"
 
 
+def test_a_config_that_cannot_be_planned_is_one_error(config, monkeypatch):
+    def plan(*args, **kwargs):
+        raise ValueError("config.model.init: no such size")
+
+    monkeypatch.setattr(sweep, "plan", plan)
+    lines = []
+    with pytest.raises(ValueError, match="no such size"):
+        sweep.sweep(config, "v5p:2x2x2", None, [None] * 8, lines.append)
+    assert len(lines) == 1
+    config.batch.examples, config.batch.rows = 64, None
+    with pytest.raises(ValueError, match=r"config\.batch\.rows=N"):
+        sweep.sweep(config, "v5p:2x2x2", None, [None] * 8, lines.append)
+
+
 def test_meshes_use_every_chip():
     assert sweep.meshes(4) == ["fsdp:4,tensor:1", "fsdp:2,tensor:2", "fsdp:1,tensor:4"]
