@@ -1,9 +1,10 @@
-"""Makes the plans of docs/plans, and prints the tables of docs/scaling.md.
+"""Makes the plans of docs/plans, and prints the tables of docs/scaling.md and docs/growth.md.
 
     python benchmarks/plans.py          makes those that are missing: minutes each, on two cores
     python benchmarks/plans.py --table  prints the tables of those that are there
 
-It needs TPUs' compiler, `pip install 'ift-jax[tpu]'`, and no TPU.
+It needs TPUs' compiler, `pip install 'ift-jax[tpu]'`, and no TPU. To make one again, remove its
+file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,35 @@ FOLDER = ROOT / "docs" / "plans"
 LLAMA, PALM = "llama_i_65b", "flan_palm_62b"
 
 PLANS = {
-    "llama_65b": (LLAMA, "v5p:4x4x4"),
-    "llama_7b": (LLAMA, "v5e:4x8", "model.init=llama:7b"),
-    "llama_13b": (LLAMA, "v5p:2x2x4", "model.init=llama:13b"),
-    "llama_33b": (LLAMA, "v5p:2x4x4", "model.init=llama:33b"),
-    "llama_2_70b": (LLAMA, "v5p:4x4x4", "model.init=llama:2-70b"),
-    "flan_t5_xxl": ("flan_t5_xxl", "v5p:2x4x4"),
-    "opt_30b": ("opt_iml_30b", "v5p:4x4x4"),
-    "falcon_40b": (LLAMA, "v5p:4x4x4", "model.init=falcon:40b"),
-    "palm_62b": (PALM, "v5p:4x4x4"),
-    "palm_540b": (PALM, "v5p:4x8x8", "model.init=palm:540b", "mesh=fsdp:32,tensor:8"),
+    "llama_65b": (LLAMA, "v5p:4x4x4", {}),
+    "llama_7b": (LLAMA, "v5e:4x8", {"model.init": "llama:7b"}),
+    "llama_13b": (LLAMA, "v5p:2x2x4", {"model.init": "llama:13b"}),
+    "llama_33b": (LLAMA, "v5p:2x4x4", {"model.init": "llama:33b"}),
+    "llama_2_70b": (LLAMA, "v5p:4x4x4", {"model.init": "llama:2-70b"}),
+    "flan_t5_xxl": ("flan_t5_xxl", "v5p:2x4x4", {}),
+    "opt_30b": ("opt_iml_30b", "v5p:4x4x4", {}),
+    "falcon_40b": (LLAMA, "v5p:4x4x4", {"model.init": "falcon:40b"}),
+    "palm_62b": (PALM, "v5p:4x4x4", {}),
+    "palm_540b": (PALM, "v5p:4x8x8", {"model.init": "palm:540b", "mesh": "fsdp:32,tensor:8"}),
 }
 """Name → config, slice, and what is changed of the config."""
 
+OTHERS = {
+    "llama_65b": ("v5p:2x4x4", "llama:33b"),
+    "llama_7b": ("v5e:4x4", "llama:13b"),
+    "llama_13b": ("v5p:2x2x2", "llama:7b"),
+    "llama_33b": ("v5p:2x2x4", "llama:13b"),
+    "llama_2_70b": ("v5p:2x4x4", "llama:2-13b"),
+    "flan_t5_xxl": ("v5p:2x2x4", "t5:xl"),
+    "opt_30b": ("v5p:2x4x4", "opt:13b"),
+    "falcon_40b": ("v5p:2x4x4", "falcon:rw-1b"),
+    "palm_62b": ("v5p:2x4x4", "palm:8b"),
+    "palm_540b": ("v5p:4x4x8", "palm:62b"),
+}
+"""Plan → a slice of half the chips, and a neighbouring size that its mesh divides."""
+
 BASE = {"model.init": "llama:7b", "mesh": "fsdp:-1", "batch.rows": 32, "data.length": 2048}
-GROWTH = [
+SERIES = [
     *(("chips", f"v5p:{shape}", {}) for shape in ("2x2x1", "2x2x2", "2x2x4", "2x4x4")),
     *(("rows", "v5p:2x2x2", {"batch.rows": rows}) for rows in (16, 64)),
     ("length", "v5p:2x2x2", {"data.length": 1024}),
@@ -50,23 +65,86 @@ GROWTH = [
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    if not options.table:
-        for path, config, topology, changes in commands():
-            if not path.exists():
-                make(path, config, topology, changes)
-    print("\n".join(plans()), "\n", "\n".join(growth()), sep="\n")
+    given = parser.parse_args()
+    made = plan_commands()
+    if not given.table:
+        make_missing(made.values())
+        make_missing(series_commands())
+        for name in PLANS:
+            make_missing(varied_commands(name).values())
+    print(
+        "\n".join(plans()),
+        "\n".join(growth(("", path) for path, *_ in series_commands())),
+        sep="\n\n",
+    )
+    everything = [
+        (f"**{name}**" if what == "as planned" else what, path)
+        for name in PLANS
+        for what, (path, *_) in ({"as planned": made[name]} | varied_commands(name)).items()
+    ]
+    print("\n" + "\n".join(growth(everything)))
 
 
-def commands() -> Iterator[tuple[Path, str, str, list[str]]]:
-    """(file, config, slice, further options) of every plan."""
-    for name, (config, topology, *changes) in PLANS.items():
-        words = [f"--config.{change}" for change in changes]
-        yield FOLDER / f"{name}.json", config, topology, words
-    for number, (varied, topology, changes) in enumerate(GROWTH):
-        words = [f"--config.{key}={value}" for key, value in (BASE | changes).items()]
-        path = FOLDER / "growth" / f"{number:02}_{varied}.json"
-        yield path, LLAMA, topology, [*words, "--noscoring"]
+def make_missing(commands: Iterable[Command]) -> None:
+    """Makes what isn't there."""
+    for path, config, topology, words in commands:
+        if not path.exists():
+            make(path, config, topology, words)
+
+
+Command = tuple[Path, str, str, list[str]]
+"""(file, config, slice, further options)"""
+
+
+def plan_commands() -> dict[str, Command]:
+    """Of the plans, by name."""
+    return {
+        name: (FOLDER / f"{name}.json", config, topology, options(changes))
+        for name, (config, topology, changes) in PLANS.items()
+    }
+
+
+def varied_commands(name: str) -> dict[str, Command]:
+    """Of a plan's training with one thing changed, by what is."""
+    config, topology, changes = PLANS[name]
+    half_the_chips, another_size = OTHERS[name]
+    sizes = json.loads((FOLDER / f"{name}.json").read_text())
+    shorter = {"data.length": sizes["length"] // 2}
+    if sizes["encoder_length"]:
+        shorter["data.encoder_length"] = sizes["encoder_length"] // 2
+    varied = {
+        "half the chips": (half_the_chips, {}),
+        "twice the rows": (topology, {"batch.rows": 2 * sizes["rows"]}),
+        "half the length": (topology, shorter),
+        "another size": (topology, {"model.init": another_size}),
+    }
+    return {
+        what: (
+            FOLDER / "growth" / f"{name}_{what.split()[-1]}.json",
+            config,
+            on,
+            [*options(changes | change), "--noscoring"],
+        )
+        for what, (on, change) in varied.items()
+    }
+
+
+def series_commands() -> list[Command]:
+    """Of the series of `SERIES`."""
+    return [
+        (
+            FOLDER / "growth" / f"{number:02}_{varied}.json",
+            LLAMA,
+            topology,
+            [*options(BASE | changes), "--noscoring"],
+        )
+        for number, (varied, topology, changes) in enumerate(SERIES)
+    ]
+
+
+def options(changes: dict[str, Any]) -> list[str]:
+    """Changes of a config as words of a command."""
+    return [f"--config.{key}={value}" for key, value in changes.items()]
 
 
 def make(path: Path, config: str, topology: str, changes: list[str]) -> None:
@@ -93,12 +171,11 @@ def plans() -> Iterator[str]:
         plan = json.loads(path.read_text())
         state = plan["parameter_bytes"] + plan["optimizer_bytes"]
         memory = plan["training"]["memory"] or {"temporaries": 0, "total": 0}
-        read = f"{plan['encoder_length']} + " if plan["encoder_length"] else ""
         cells = (
             plan["model"],
             plan["topology"],
             mesh(plan),
-            f"{plan['rows']} × {read}{plan['length']}",
+            length(plan),
             plan["optimizer"],
             f"{state / 1e9:.1f} GB",
             f"{memory['temporaries'] / 1e9:.1f} GB",
@@ -109,42 +186,53 @@ def plans() -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def growth() -> Iterator[str]:
-    """The table of how cost grows."""
-    yield "| model | chips | mesh | rows × length | TFLOP by hand | compiled | GB of state |" + (
-        " arguments | temporaries | GB sent by hand | compiled |"
+def growth(files: Iterable[tuple[str, Path]]) -> Iterator[str]:
+    """A table of plans' training, by hand and compiled, each with what it is called."""
+    yield "| | model | chips | mesh | rows × length | TFLOP by hand | compiled |" + (
+        " GB of state | arguments | temporaries | GB moved by hand | compiled | GB sent by hand |"
+        " compiled |"
     )
-    yield "|---|---:|---|---|---:|---:|---:|---:|---:|---:|---:|"
-    for path, *_ in list(commands())[len(PLANS) :]:
+    yield "|---|---|---:|---|---|" + "---:|" * 9
+    for name, path in files:
         if not path.exists():
+            yield f"| {name} | not made yet |" + " |" * 12
             continue
         plan = json.loads(path.read_text())
         memory, work = plan["training"]["memory"], plan["training"]["work"]
         state = plan["parameter_bytes"] + plan["optimizer_bytes"]
-        refused = ["does not fit"] * 4
         compiled = (
-            refused
+            ["refused"] * 5
             if work is None
             else [
                 f"{work['flops'] / 1e12:.0f}",
                 f"{memory['arguments'] / 1e9:.2f}",
                 f"{memory['temporaries'] / 1e9:.1f}",
+                f"{work['moved'] / 1e9:,.0f}",
                 f"{sum(work['sent'].values()) / 1e9:.1f}",
             ]
         )
         cells = (
+            name,
             plan["model"],
             str(plan["chips"]),
             mesh(plan),
-            f"{plan['rows']} × {plan['length']}",
+            length(plan),
             f"{plan['chip_flops'] / 1e12:.0f}",
             compiled[0],
             f"{state / 1e9:.2f}",
             *compiled[1:3],
-            f"{sum(plan['sent_by_hand'].values()) / 1e9:.1f}",
+            f"{plan['moved_by_hand'] / 1e9:,.0f}",
             compiled[3],
+            f"{sum(plan['sent_by_hand'].values()) / 1e9:.1f}",
+            compiled[4],
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def length(plan: dict[str, Any]) -> str:
+    """Rows × tokens of each, an encoder's first."""
+    read = f"{plan['encoder_length']} + " if plan["encoder_length"] else ""
+    return f"{plan['rows']} × {read}{plan['length']}"
 
 
 def mesh(plan: dict[str, Any]) -> str:

@@ -74,12 +74,37 @@ def bytes_sent(
     }
 
 
-def bytes_moved(config: ConfigDict, functions: Functions, mesh: Mesh, state: int) -> float:
-    """Bytes that a step moves at least to and from a chip's HBM; activations aren't counted.
+def bytes_moved(
+    config: ConfigDict, functions: Functions, mesh: Mesh, rows: int, state: int
+) -> float:
+    """Bytes that a step moves at least to and from a chip's HBM.
 
     The state is read and written once; in each micro-batch's two passes the weights that a chip
-    computes with, its part along tensor, are written as they are gathered, and read.
+    computes with, its part along tensor, are written as they are gathered, and read. Products with
+    weights read what they are given and write what they make: forward, again where remat repeats
+    them, and two of them backward, or one where the weight is frozen. What attention, norms and
+    sums read and write between these could stay on the chip, and isn't counted.
     """
+    tensor = mesh.shape["tensor"]
     itemsize = np.dtype(functions.config.dtype).itemsize
-    weights = sum(math.prod(leaf.shape) for leaf in functions.abstract.values())
-    return 2 * state + config.batch.micro_steps * 4 * weights * itemsize / mesh.shape["tensor"]
+    here = rows / (mesh.shape["data"] * mesh.shape["fsdp"])
+    T, E = config.data.length, config.data.encoder_length or 0
+    repeated = config.model.remat == "full"
+    weights = activations = 0.0
+    for name, leaf in functions.abstract.items():
+        weights += math.prod(leaf.shape)
+        letters = functions.letters[name].split()
+        in_head = name in functions.head and "V" in letters
+        if len(letters) < 3 and not in_head:
+            continue  # a norm's scale, a bias, an embedding that is looked up
+        width = leaf.shape[letters.index("D" if "D" in letters else "Z")]
+        others = math.prod(leaf.shape[letters[0] == "L" :]) / width
+        if "tensor" in parameter_spec(mesh, name, functions.letters[name], leaf.shape):
+            others /= tensor
+        # Logits are float32.
+        values = width * itemsize + others * (4 if in_head else itemsize)
+        passes = 2 + (name in functions.trained) + (repeated and not in_head)
+        length = E if name.startswith("encoder.") else T
+        activations += passes * here * length * values * (1 if in_head else leaf.shape[0])
+    weights_moved = config.batch.micro_steps * 4 * weights * itemsize / tensor
+    return 2 * state + weights_moved + activations

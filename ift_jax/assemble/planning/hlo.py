@@ -1,36 +1,26 @@
-"""What a compiled program does, read from its text: what it sends, and its matrix products.
+"""A compiled program's text: computations, instructions, and how often each of them runs.
 
 XLA's own `cost_analysis` counts the body of a loop once, however often it runs, so that a scan over
 layers counts as one layer: no figure here, and no MFU anywhere, comes from it. Here each loop's
-body counts as often as the loop runs.
+body counts as often as the loop runs. `work` and `traffic` count what a program does.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import functools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
 BITS = {"pred": 8, "bf16": 16, "token": 0} | {
     f"{kind}{bits}": bits for kind in "sufc" for bits in (4, 8, 16, 32, 64, 128)
 }
 """Size of an element, by its type's name; those of float8 begin with 'f8'."""
 
-SENT = {
-    # Of n chips' result of so many bytes, what a chip sends by the ring algorithm.
-    "all-gather": lambda size, n: size * (n - 1) / n,
-    "all-reduce": lambda size, n: 2 * size * (n - 1) / n,
-    "reduce-scatter": lambda size, n: size * (n - 1),
-    "all-to-all": lambda size, n: size * (n - 1) / n,
-    "collective-permute": lambda size, n: size,
-}
-
 _HEADER = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([\w\-]+)\((.*)$")
-_ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
+_ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(
     r"\b(?:calls|body|to_apply|called_computations|branch_computations)=\{?([^}\s]+)"
 )
@@ -72,26 +62,6 @@ class Instruction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What a program does on each chip.
-
-    Attributes:
-        sent: bytes that a chip sends, by kind of collective.
-        count: how many collectives run, by kind.
-        flops: operations of matrix products; those inside custom calls aren't known.
-    """
-
-    sent: Mapping[str, float]
-    count: Mapping[str, int]
-    flops: float
-
-    @property
-    def bytes_sent(self) -> float:
-        """By all collectives together."""
-        return sum(self.sent.values())
-
-
-@dataclasses.dataclass(frozen=True)
 class Computation:
     """A part of a program: its body, a loop's, or a fusion's.
 
@@ -102,6 +72,12 @@ class Computation:
 
     name: str
     instructions: dict[str, Instruction]
+
+    @property
+    def parameters(self) -> list[Instruction]:
+        """What it is called with, in order."""
+        found = [each for each in self.instructions.values() if each.opcode == "parameter"]
+        return sorted(found, key=lambda each: int(each.rest.partition(")")[0]))
 
     @property
     def result(self) -> Instruction:
@@ -120,6 +96,22 @@ class Computation:
         instruction = self.original(name)
         value = instruction.rest.partition(")")[0]
         return int(value) if instruction.opcode == "constant" and value.isdecimal() else None
+
+
+class Run(NamedTuple):
+    """An instruction that is run.
+
+    Attributes:
+        times: how often.
+        instruction: which.
+        inside: the computation that it stands in.
+        fused: whether that is a fusion's.
+    """
+
+    times: int
+    instruction: Instruction
+    inside: Computation
+    fused: bool
 
 
 class Program:
@@ -141,46 +133,34 @@ class Program:
             elif found := _INSTRUCTION.match(line):
                 current.instructions[found[1]] = Instruction(*found.groups())
 
-    def work(self) -> Work:
-        """What one run of it does.
+    def run(self) -> Iterator[Run]:
+        """All that is run.
 
         Raises:
-            ValueError: something that is needed for that isn't in the text; names the instruction.
+            ValueError: how often a loop runs isn't in the text; names the loop.
         """
-        sent: dict[str, float] = collections.defaultdict(float)
-        count: dict[str, int] = collections.defaultdict(int)
-        flops = 0.0
-        for times, instruction, inside in self._run(self.entry, 1):
-            kind = instruction.opcode.removesuffix("-start")
-            if kind in SENT:
-                size = _result_bytes(kind, instruction)
-                n = 1 if kind == "collective-permute" else group_size(instruction)
-                if inside.name.startswith("all-reduce-scatter"):
-                    # A TPU's fusion of a sum over all and of taking one's part of it.
-                    kind, size = "reduce-scatter", size / n
-                sent[kind] += times * SENT[kind](size, n)
-                count[kind] += times
-            elif kind == "dot":
-                flops += times * _dot_flops(instruction, inside)
-            elif kind == "convolution":
-                flops += times * _convolution_flops(instruction, inside)
-        return Work(dict(sent), dict(count), flops)
+        return self._run(self.entry, 1, fused=False)
 
-    def _run(
-        self, computation: Computation, times: int
-    ) -> Iterator[tuple[int, Instruction, Computation]]:
-        """(how often it runs, instruction, what it is in) of all that is run."""
+    def called(self, instruction: Instruction) -> list[Computation]:
+        """The computations that an instruction calls."""
+        return [
+            self.computations[called]
+            for names in _CALLED.findall(instruction.rest)
+            for name in names.split(",")
+            if (called := name.strip("%{} ")) in self.computations
+        ]
+
+    def _run(self, computation: Computation, times: int, *, fused: bool) -> Iterator[Run]:
         for instruction in computation.instructions.values():
-            yield times, instruction, computation
+            yield Run(times, instruction, computation, fused)
             if instruction.opcode.startswith(("all-reduce", "reduce")):
                 continue  # what they apply is an addition
             if instruction.opcode.endswith(("-done", "-update")):
                 continue  # of what was started before
             trips = self._trips(instruction, computation) if instruction.opcode == "while" else 1
-            for names in _CALLED.findall(instruction.rest):
-                for name in names.split(","):
-                    if (called := name.strip("%{} ")) in self.computations:
-                        yield from self._run(self.computations[called], times * trips)
+            inner = fused or instruction.opcode == "fusion"
+            for called in self.called(instruction):
+                yield from self._run(called, times * trips, fused=inner)
 
     def _trips(self, loop: Instruction, inside: Computation) -> int:
         """How often a loop runs, as the text says or a counter in it shows."""
@@ -205,104 +185,29 @@ class Program:
         raise ValueError(f"loop {loop.name}: how often it runs isn't in the program's text")
 
 
-def sizes(type_: str) -> list[int]:
-    """Bytes of each array of a type, which may be a tuple of them."""
+def sizes(type_: str, *, hbm: bool = False) -> list[int]:
+    """Bytes of each array of a type, which may be a tuple of them.
+
+    Args:
+        type_: as text.
+        hbm: whether arrays in other memories, which their layouts name (`S(1)` is a TPU's vector
+            memory), are none.
+    """
     found = []
-    for kind, shape in _ARRAY.findall(type_):
+    for kind, shape, layout in _ARRAY.findall(type_):
         bits = BITS.get(kind, 8 if kind.startswith("f8") else None)
         if bits is None:
             raise ValueError(f"type {type_[:80]!r}: no size known of an element {kind!r}")
-        found.append(math.prod(_numbers(shape)) * bits // 8)
+        elsewhere = hbm and "S(" in layout
+        found.append(0 if elsewhere else math.prod(numbers(shape)) * bits // 8)
     return found
 
 
-def group_size(instruction: Instruction) -> int:
-    """How many chips take part in a collective together.
-
-    Raises:
-        ValueError: groups in a form that isn't known.
-    """
-    groups = instruction.rest.partition("replica_groups=")[2]
-    if listed := re.match(r"\{\{([\d,]*)\}", groups):
-        return len(_numbers(listed[1]))
-    if counted := re.match(r"\[\d+,(\d+)\]<=", groups):
-        return int(counted[1])
-    if meshed := re.match(r"mesh\[(.*?)\][^{]*\{(.*?)\}", groups):
-        sizes = dict(re.findall(r"'(\w+)'=(\d+)", meshed[1]))
-        # An axis, or of an axis 'a':(1)2 a part: here two neighbours.
-        axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", meshed[2])
-        return math.prod(int(part or sizes[axis]) for axis, part in axes)
-    raise ValueError(f"{instruction.opcode} {instruction.name}: groups of chips {groups[:80]!r}")
+def shape(type_: str) -> list[int]:
+    """Sizes of the axes of a type's first array."""
+    return numbers(_ARRAY.search(type_)[2])
 
 
-def _result_bytes(kind: str, instruction: Instruction) -> int:
-    """What a collective gives each chip."""
-    arrays = sizes(instruction.type)
-    if instruction.opcode.endswith("-start") and kind in ("all-gather", "collective-permute"):
-        # Started, it has operands and results for a result, and of a permutation two counters.
-        operands = len(instruction.operands)
-        arrays = arrays[operands : 2 * operands]
-    return sum(arrays)
-
-
-def _dot_flops(dot: Instruction, inside: Computation) -> float:
-    shape = _shape(inside.instructions[dot.operands[0]].type)
-    contracted = [shape[axis] for axis in _numbers(dot.attribute("lhs_contracting_dims"))]
-    return 2 * math.prod(_shape(dot.type)) * math.prod(contracted)
-
-
-def _convolution_flops(convolution: Instruction, inside: Computation) -> float:
-    """Of a convolution, which is what a TPU's compiler makes of a matrix product.
-
-    A batch axis of the product may be a spatial axis of it: most of the kernel then lies on padding
-    or between the dilated input's elements, and only where it doesn't is anything computed.
-    """
-    lhs, rhs = (_shape(inside.instructions[name].type) for name in convolution.operands)
-    inputs, kernel, outputs = re.split("_|->", convolution.attribute("dim_labels"))
-    out = _shape(convolution.type)
-    window = dict(
-        re.findall(
-            r"(\w+)=([\d_x\-]+)", convolution.rest.partition("window={")[2].partition("}")[0]
-        )
-    )
-    flops = 2 * out[outputs.index("b")] * out[outputs.index("f")] * rhs[kernel.index("i")]
-    for axis, label in enumerate(sorted(set(outputs) - {"b", "f"})):
-
-        def setting(name: str, default: str, axis: int = axis) -> str:
-            return window[name].split("x")[axis] if name in window else default
-
-        flops *= _taps(
-            lhs[inputs.index(label)],
-            rhs[kernel.index(label)],
-            out[outputs.index(label)],
-            stride=int(setting("stride", "1")),
-            low=int(setting("pad", "0_0").split("_")[0]),
-            input_dilation=int(setting("lhs_dilate", "1")),
-            kernel_dilation=int(setting("rhs_dilate", "1")),
-        )
-    return flops
-
-
-@functools.cache
-def _taps(
-    size: int,
-    kernel: int,
-    out: int,
-    *,
-    stride: int,
-    low: int,
-    input_dilation: int,
-    kernel_dilation: int,
-) -> int:
-    """Of outputs × kernel elements along a spatial axis, how many meet an input's element."""
-    extent = (size - 1) * input_dilation
-    places = (o * stride + k * kernel_dilation - low for o in range(out) for k in range(kernel))
-    return sum(0 <= place <= extent and place % input_dilation == 0 for place in places)
-
-
-def _shape(type_: str) -> list[int]:
-    return _numbers(_ARRAY.search(type_)[2])
-
-
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
+    """The whole numbers in a text."""
     return [int(number) for number in re.findall(r"\d+", text)]

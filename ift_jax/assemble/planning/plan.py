@@ -18,8 +18,9 @@ from ift_jax import lookup, sharding
 from ift_jax.assemble.models import abstract_params, open_model, sized
 from ift_jax.assemble.planning import hand
 from ift_jax.assemble.planning.chips import Chip
-from ift_jax.assemble.planning.hlo import Program, Work
+from ift_jax.assemble.planning.hlo import Program
 from ift_jax.assemble.planning.roofline import Times, mfu, times
+from ift_jax.assemble.planning.work import Work, work
 from ift_jax.assemble.program import build_program, step_flops
 from ift_jax.assemble.training import SWITCHES
 from ift_jax.dims import Batch
@@ -88,6 +89,7 @@ class Plan:
         scoring: each program that scores a subject's questions, by name.
         model_flops: a step's on all chips, by hand, without what remat repeats.
         chip_flops: a chip's, by hand, with it.
+        moved_by_hand: bytes to and from HBM, at least.
         sent_by_hand: bytes by mesh axis.
         times: by the roofline; from the compiled program, or by hand where it was refused.
         mfu: predicted, if chips compute nothing while they communicate.
@@ -114,6 +116,7 @@ class Plan:
     scoring: Mapping[str, Compiled]
     model_flops: int
     chip_flops: float
+    moved_by_hand: float
     sent_by_hand: Mapping[str, float]
     times: Times
     mfu: float
@@ -168,14 +171,19 @@ def plan(
     model_flops = step_flops(config, functions, rows)
     chip_flops = hand.chip_flops(config, functions, model_flops, mesh.size)
     sent_by_hand = hand.bytes_sent(config, functions, mesh, rows)
-    work = training.work or Work({"by hand": sum(sent_by_hand.values())}, {}, chip_flops)
+    moved_by_hand = hand.bytes_moved(
+        config, functions, mesh, rows, parameter_bytes + optimizer_bytes
+    )
+    done = training.work or Work(
+        {"by hand": sum(sent_by_hand.values())}, {}, chip_flops, moved_by_hand
+    )
     taken = times(
         chip,
         config.model.dtype,
         # What a fused kernel does isn't in the program's text.
-        flops=max(work.flops, chip_flops),
-        bytes_moved=hand.bytes_moved(config, functions, mesh, parameter_bytes + optimizer_bytes),
-        bytes_sent=work.bytes_sent,
+        flops=max(done.flops, chip_flops),
+        bytes_moved=done.moved,
+        bytes_sent=done.bytes_sent,
     )
     everything = (training, *scored.values())
     return Plan(
@@ -199,6 +207,7 @@ def plan(
         scoring=scored,
         model_flops=model_flops,
         chip_flops=chip_flops,
+        moved_by_hand=moved_by_hand,
         sent_by_hand=sent_by_hand,
         times=taken,
         mfu=mfu(chip, mesh.size, model_flops, taken.step),
@@ -299,7 +308,7 @@ def measured(program: jax.stages.Compiled, trips: int | None = None) -> Compiled
         temporaries=stats.temp_size_in_bytes,
         total=total + stats.generated_code_size_in_bytes,
     )
-    return Compiled(memory, Program(program.as_text(), trips).work())
+    return Compiled(memory, work(Program(program.as_text(), trips)))
 
 
 def refused(error: Exception) -> Compiled:

@@ -84,6 +84,11 @@ def page(plan: Plan) -> str:
         ("total", "", _total(training, plan.hbm)),
         ("operations", tera(plan.chip_flops), work and tera(work.flops)),
         (
+            "to and from memory",
+            gigabytes(plan.moved_by_hand),
+            work and gigabytes(work.moved),
+        ),
+        (
             "sent to other chips",
             gigabytes(sum(plan.sent_by_hand.values())),
             work and gigabytes(work.bytes_sent),

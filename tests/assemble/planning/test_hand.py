@@ -5,6 +5,7 @@ import pytest
 from ift_jax import sharding
 from ift_jax.assemble.models import sized
 from ift_jax.assemble.planning import hand
+from ift_jax.layers.lora import Lora
 
 L, D, F, V, T = 4, 128, 352, 2048, 64
 MATRICES = L * (4 * D * D + 3 * D * F) + 2 * V * D
@@ -48,10 +49,36 @@ def test_an_encoders_rows_have_their_own_length(config):
     assert sent(config, "fsdp:4,tensor:2", "t5:tiny")["tensor"] == expected
 
 
-def test_memory_is_moved_for_the_state_and_for_gathered_weights(config):
+def test_memory_is_moved_for_the_state_for_gathered_weights_and_for_what_products_read_and_write(
+    config,
+):
+    """In bf16, logits in float32; a chip has four rows, and halves of heads, MLP and vocabulary."""
     functions = sized("llama:tiny", {"dtype": "bfloat16"})
-    moved = hand.bytes_moved(config, functions, sharding.make_mesh("fsdp:4,tensor:2"), 1000)
-    assert moved == 2 * 1000 + 2 * 4 * (MATRICES + NORMS) * 2 / 2
+    mesh = sharding.make_mesh("fsdp:4,tensor:2")
+    weights = 2 * 4 * (MATRICES + NORMS) * 2 / 2
+    tokens = ROWS / 4 * T
+    products = L * (4 * (D + D / 2) + 3 * (D + F / 2)) * 2
+    logits = D * 2 + V / 2 * 4
+    moved = hand.bytes_moved(config, functions, mesh, ROWS, 1000)
+    assert moved == 2 * 1000 + weights + tokens * (4 * products + 3 * logits)
+    config.model.remat = "none"
+    moved = hand.bytes_moved(config, functions, mesh, ROWS, 1000)
+    assert moved == 2 * 1000 + weights + tokens * (3 * products + 3 * logits)
+
+
+def test_a_frozen_weight_has_no_gradient_to_write(config):
+    """LoRA on q and v: their adapters' two products a layer are trained, all others not."""
+    config.batch.micro_steps, config.model.remat = 1, "none"
+    functions = sized("llama:tiny", {"dtype": "bfloat16"}).adapted(
+        Lora(rank=8, alpha=8.0, targets="q,v")
+    )
+    adapters = L * 2 * 2 * D * 8
+    weights = 4 * (MATRICES + NORMS + adapters) * 2
+    products = L * (4 * 2 * D + 3 * (D + F)) * 2
+    adapted = L * 2 * 2 * (D + 8) * 2
+    logits = D * 2 + V * 4
+    moved = hand.bytes_moved(config, functions, sharding.make_mesh("fsdp:8"), ROWS, 0)
+    assert moved == weights + ROWS / 8 * T * (2 * products + 3 * adapted + 2 * logits)
 
 
 def test_remat_repeats_the_blocks_forward_pass_alone(config):

@@ -2,41 +2,27 @@ from __future__ import annotations
 
 import pathlib
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from ift_jax import sharding
 from ift_jax.assemble.planning.hlo import Program, sizes
 
 TEXT = (pathlib.Path(__file__).parent / "loops.hlo").read_text()
 
 
-def test_what_is_sent_counts_each_loop_as_often_as_it_runs():
-    """By hand: 3 turns of the outer loop, and in each 5 of the inner one: 4, 6 … 12."""
-    work = Program(TEXT).work()
-    assert work.count == {
-        "all-gather": 3 + 1,
-        "reduce-scatter": 2 * 3,
-        "collective-permute": 15,
-        "all-reduce": 1,
-    }
-    assert work.sent == {
-        # Three quarters of 16·8 bf16 thrice; half of 8·8 and 4·8 bf16 once.
-        "all-gather": 3 * 16 * 8 * 2 * 3 / 4 + (64 + 32) * 2 / 2,
-        # Three of four parts of 4·16 f32: as such, and as a sum of which a part is taken.
-        "reduce-scatter": 2 * 3 * 4 * 16 * 4 * 3,
-        "collective-permute": 15 * 4 * 8 * 2,
-        "all-reduce": 2 * 4 * 7 / 8,
-    }
-    assert work.bytes_sent == sum(work.sent.values())
-    assert work.flops == 3 * 2 * 16 * 16 * 8
+def test_each_loop_runs_as_often_as_its_text_says():
+    """3 turns of the outer loop, and in each 5 of the inner one: 4, 6 … 12."""
+    times = {each.instruction.name: each.times for each in Program(TEXT).run()}
+    assert (times["mean"], times["gather"], times["moved"]) == (1, 3, 15)
+
+
+def test_what_is_in_a_fusion_is_told_apart():
+    fused = {each.instruction.name for each in Program(TEXT).run() if each.fused}
+    assert fused == {"input", "whole", "nil", "part"}
 
 
 def test_a_loop_that_runs_unknown_times_is_refused():
     with pytest.raises(ValueError, match="loop loop: how often it runs"):
-        Program(TEXT.replace('"known_trip_count":{"n":"3"},', "")).work()
+        list(Program(TEXT.replace('"known_trip_count":{"n":"3"},', "")).run())
 
 
 def test_sizes_of_types():
@@ -50,54 +36,6 @@ def test_sizes_of_types():
         sizes("q7[3]")
 
 
-@pytest.mark.parametrize(
-    ("line", "flops"),
-    [
-        # A matrix product as a TPU's compiler writes it: 8×16 by 16×32.
-        (
-            "%c = f32[8,32]{1,0} convolution(%a, %b), dim_labels=bf_io->bf",
-            2 * 8 * 16 * 32,
-        ),
-        # Five products of 8×16 by 16×32: the batch is a spatial axis, on whose diagonal they lie.
-        (
-            "%c = f32[5,8,32]{2,1,0} convolution(%d, %e), window={size=5 stride=4 pad=0_0"
-            " lhs_dilate=5}, dim_labels=0bf_0io->0bf",
-            5 * 2 * 8 * 16 * 32,
-        ),
-        # A kernel of 3 over 10 places, padded by one: the two ends miss one each.
-        (
-            "%c = f32[2,10,7]{2,1,0} convolution(%f, %g), window={size=3 pad=1_1},"
-            " dim_labels=b0f_0io->b0f",
-            2 * 2 * 4 * 7 * (3 * 10 - 2),
-        ),
-    ],
-)
-def test_operations_of_convolutions(line, flops):
-    text = f"""ENTRY %main (a: f32[8,16]) -> f32[8,32] {{
-  %a = f32[8,16]{{1,0}} parameter(0)
-  %b = f32[16,32]{{1,0}} parameter(1)
-  %d = f32[5,8,16]{{2,1,0}} parameter(2)
-  %e = f32[5,16,32]{{2,1,0}} parameter(3)
-  %f = f32[2,10,4]{{2,1,0}} parameter(4)
-  %g = f32[3,4,7]{{2,1,0}} parameter(5)
-  ROOT {line}
-}}
-"""
-    assert Program(text).work().flops == flops
-
-
-def test_a_program_of_this_machines_compiler():
-    """Six layers scanned over eight devices: a product and a sum over devices in each."""
-    mesh = sharding.make_mesh("tensor:8")
-    where = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "tensor", None))
-    x_BF = np.ones((4, 64), np.float32)
-    w_LFF = jax.ShapeDtypeStruct((6, 64, 64), jnp.float32, sharding=where)
-
-    def layers(x_BF, w_LFF):
-        return jax.lax.scan(lambda x_BF, w_FF: (jnp.tanh(x_BF @ w_FF), None), x_BF, w_LFF)[0]
-
-    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    program = jax.jit(layers, out_shardings=whole).lower(x_BF, w_LFF).compile()
-    work = Program(program.as_text()).work()
-    assert work.flops == 6 * 2 * 4 * 64 * (64 // 8)
-    assert work.sent["all-reduce"] == 6 * 2 * (4 * 64 * 4) * 7 / 8
+def test_what_lies_in_another_memory_has_no_size_in_hbm():
+    type_ = "(bf16[2,3]{1,0:T(8,128)(2,1)S(1)}, f32[2]{0:T(128)}, u32[]{:S(2)}, f32[5])"
+    assert sizes(type_, hbm=True) == [0, 8, 0, 20]

@@ -54,6 +54,7 @@ def test_operations_are_those_of_the_dimensions(tiny_plan):
 def test_times_follow_from_what_is_compiled(tiny_plan):
     work = tiny_plan.training.work
     assert tiny_plan.times.compute == max(work.flops, tiny_plan.chip_flops) / V5P.flops
+    assert tiny_plan.times.memory == work.moved / V5P.hbm_bandwidth
     assert tiny_plan.times.communication == work.bytes_sent / V5P.ici_bandwidth
     share = tiny_plan.model_flops / (8 * V5P.flops * tiny_plan.times.step)
     assert tiny_plan.mfu == pytest.approx(share)
@@ -178,6 +179,7 @@ def test_a_tpus_compiler_counts_the_same(tiny_plan):
     assert made.parameter_bytes == tiny_plan.parameter_bytes
     assert made.training.work.flops == pytest.approx(tiny_plan.training.work.flops, rel=0.05)
     assert made.training.work.bytes_sent == pytest.approx(sum(made.sent_by_hand.values()), rel=0.4)
+    assert made.moved_by_hand < made.training.work.moved
 
 
 @needs_libtpu

@@ -24,7 +24,15 @@ def test_a_page_has_every_figure(tiny_plan):
     assert "llama:tiny (1,328,256 parameters) on v5p:2x2x2: fits" in page
     assert "mesh: data 1, fsdp 4, sequence 1, tensor 2" in page
     assert "16 rows of 64 tokens, micro-batches: 2; adamw, remat full, bfloat16" in page
-    for figure in ("compute", "memory", "communication", "predicted MFU", "scoring", "all-gather"):
+    for figure in (
+        "to and from memory",
+        "compute",
+        "memory",
+        "communication",
+        "predicted MFU",
+        "scoring",
+        "all-gather",
+    ):
         assert figure in page
     assert "what to change" not in page
 
