@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from ift_jax.dims import BRANCHES, PADDING, SHARED, Batch, check
 from ift_jax.layers.linear import product
+from ift_jax.layers.stack import OUTPUT
 from ift_jax.sharding import parts
 
 
@@ -104,6 +106,8 @@ def attend(
     run = _attend_ordered if ordered else _attend
     arrays = q_BTKGH, k_BSKH, v_BSKH, visible_BTS
     part = run(*arrays, scale, bias, positions_BT, keep_scores=T <= KEPT)
+    # What the gradient of the division by the weights' sum needs.
+    part = jax.tree.map(lambda x: checkpoint_name(x, OUTPUT), part)
     return part.finish().reshape(B, T, N, H).astype(q_BTNH.dtype)
 
 

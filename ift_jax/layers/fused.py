@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from ift_jax.dims import PADDING
+from ift_jax.layers.stack import OUTPUT
 from ift_jax.sharding import activation_spec, parts, platform
 
 Attention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -92,6 +93,7 @@ def _splash(
             block_q_dq=block,
             block_kv_dq=block,
         ),
+        residual_checkpoint_name=OUTPUT,
         interpret=interpret,
     )
     heads_first = [x.swapaxes(1, 2) for x in (q_BTNH * H**-0.5, k_BTKH, v_BTKH)]

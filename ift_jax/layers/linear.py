@@ -14,6 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
+
+from ift_jax.layers.stack import OUTPUT
 
 
 class Linear(nnx.Module):
@@ -53,6 +56,7 @@ class Linear(nnx.Module):
         x = x.astype(self.dtype)
         others = string.ascii_lowercase[: x.ndim - len(self.inputs)]
         y = product(self.einsum.replace("...", others), x, self.w[...].astype(self.dtype))
+        y = checkpoint_name(y, OUTPUT)
         if self.lora is not None:
             y += self.lora(x)
         return y if self.b is None else y + self.b[...].astype(self.dtype)

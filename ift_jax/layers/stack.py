@@ -12,12 +12,17 @@ from flax import nnx
 Block = TypeVar("Block", bound=nnx.Module)
 Carry = TypeVar("Carry")
 
+OUTPUT = "output"
+"""The name (`checkpoint_name`) of what linear maps and attention make, for remat to know it by: a
+policy about matrix products doesn't see those within a function whose gradient is its own."""
+
 REMAT = {
     "none": None,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_only_these_names(OUTPUT),
     "full": jax.checkpoint_policies.nothing_saveable,
 }
-"""What the backward pass keeps of a block: everything, weight matmuls' results, or its input."""
+"""What the backward pass keeps of a block: everything; what its linear maps and attention make; or
+its input."""
 
 
 def stack(make: Callable[[nnx.Rngs], Block], L: int, rngs: nnx.Rngs) -> Block:

@@ -14,6 +14,8 @@ import pytest
 
 from ift_jax import lookup
 from ift_jax.assemble.models import abstract_params
+from ift_jax.assemble.planning.hlo import Program
+from ift_jax.assemble.planning.work import work
 from ift_jax.checkpoints.transfer import export_tensors
 from ift_jax.dims import SHARED, Batch
 from ift_jax.layers.dropout import Noise
@@ -260,6 +262,25 @@ def test_unrolled_and_recomputed_layers_give_the_same_gradients(family):
         for key, gradient in gradients[0].items():
             scale = float(jnp.abs(gradient).max())
             np.testing.assert_allclose(other[key], gradient, atol=1e-5 * scale, err_msg=key)
+
+
+@one_family
+def test_what_remat_repeats(family):
+    """`dots` attention's scores alone, one product of each attention; `full` much more."""
+    module = lookup.find("models", family)
+    B, T = 2, 64
+
+    def operations(remat):
+        functions = Functions(module, dataclasses.replace(config, remat=remat))
+        batch = packed(functions, B, T)
+        gradients = jax.jit(jax.grad(lambda params: loss_sums(functions, params, batch)[0]))
+        return work(Program(gradients.lower(functions.abstract).compile().as_text())).flops
+
+    config = dataclasses.replace(module.SIZES["tiny"], L=2)
+    none, dots, full = map(operations, ("none", "dots", "full"))
+    attentions = 2 * config.L + config.encoder_layers if family == "t5" else config.L
+    assert dots - none == attentions * 2 * B * config.N * config.H * T * T
+    assert full - none > 5 * (dots - none)
 
 
 @one_family
