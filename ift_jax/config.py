@@ -32,7 +32,7 @@ def base() -> ConfigDict:
                 # What the backward pass computes again: nothing, all but matrix products, or all.
                 "remat": "none",
                 "scan": True,
-                "attention": "auto",  # fused on TPUs; 'fused' on GPUs too; or 'plain'
+                "attention": "auto",  # fused on TPUs and GPUs; or 'plain'
                 "param_dtype": "float32",
                 "dtype": "float32",
             },
@@ -156,7 +156,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model.dropout": _BELOW_1,
     "model.remat": _choice("none", "dots", "full"),
     "model.scan": _FLAG,
-    "model.attention": _choice("auto", "fused", "plain"),
+    "model.attention": _choice("auto", "plain"),
     "model.param_dtype": _choice("float32", "bfloat16"),
     "model.dtype": _choice("float32", "bfloat16"),
     "lora.rank": _optional(_integer(1)),

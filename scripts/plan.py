@@ -1,9 +1,10 @@
-"""Says, before it is paid for, whether a config fits a slice of TPUs, how fast it'd be, and why.
+"""Says, before it is paid for, whether a config fits a slice of TPUs or a host of GPUs, and why.
 
     python scripts/plan.py --config=configs/llama_i_65b.py --topology=v5p:4x4x4
 
-The real training step and the real scoring step are compiled for the slice by TPUs' compiler, which
-`pip install 'ift-jax[tpu]'` brings to any machine; nothing is run, and no weights or data are read.
+The real training step and the real scoring step are compiled for it by the chips' compiler, which
+`pip install 'ift-jax[tpu]'` (or `[cuda]`) brings to any machine; nothing is run, and no weights or
+data are read.
 A model that isn't on disk is planned by its published size. With `--sweep`, meshes, remat policies,
 optimizers and micro-batches are tried, and those that fit ranked.
 """
@@ -22,7 +23,7 @@ from ift_jax.assemble.planning.sweep import ranking, sweep
 from ift_jax.checkpoints.seal import write_json
 
 _CONFIG = command.define_config("config")
-_TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SLICE, such as v5p:4x4x4")
+_TOPOLOGY = flags.DEFINE_string("topology", None, "CHIP:SLICE, such as v5p:4x4x4, or h100:8")
 _JSON = flags.DEFINE_string("json", None, "file: also write the plan there")
 _SCORING = flags.DEFINE_bool("scoring", True, "plan the scoring, too, not the training alone")
 _SWEEP = flags.DEFINE_bool("sweep", False, "try other settings, and rank those that fit")

@@ -147,8 +147,7 @@ class Decoder(nnx.Module):
         trained = batch.weights_BT is not None
         if c.attention == "plain" or not trained or self.bias(batch.positions_BT) is not None:
             return None
-        T, asked_for = batch.tokens_BT.shape[1], c.attention == "fused"
-        attend = fused.attention(T, c.N, c.K, c.H, jnp.dtype(c.dtype), asked_for=asked_for)
+        attend = fused.attention(batch.tokens_BT.shape[1], c.N, c.K, c.H, jnp.dtype(c.dtype))
         return attend and (lambda *qkv: attend(*qkv, batch.segments_BT))
 
     def _reader(

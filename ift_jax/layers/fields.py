@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ift_jax.layers.stack import REMAT
 
-ATTENTION = ("auto", "fused", "plain")
+ATTENTION = ("auto", "plain")
 """Which attention trains: the fastest sound one, or the one that the others are tested against."""
 
 DTYPES = ("float32", "bfloat16")
@@ -27,7 +27,8 @@ class Switches:
         dropout: rate on the embeddings and on each residual branch of each block.
         remat: what the backward pass keeps of a block: 'none' recomputed, 'dots', 'full'.
         scan: layers as one scanned body, or unrolled.
-        attention: 'auto', the fused one on a TPU; 'fused', on a GPU too (`layers.fused`); 'plain'.
+        attention: of rows that are trained on: 'auto', fused on TPUs and GPUs (`layers.fused`), or
+            'plain'.
         param_dtype: what parameters are stored in.
         dtype: what is computed in.
     """

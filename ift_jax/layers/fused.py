@@ -3,19 +3,23 @@
 One kernel a platform: on a TPU JAX's splash attention, which skips blocks above the diagonal; on a
 GPU cuDNN's flash attention. Both know examples by segment ids alone, so they serve the rows that
 are trained on: no shared prefix, no branches (`dims.SHARED`, `dims.BRANCHES`), and a segment's
-tokens in the order of their positions. `attention.attend` is what they are tested against.
+tokens in the order of their positions. `attention.attend` is what they are tested against, at first
+use on the very device, too.
 """
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 
 from ift_jax.dims import PADDING
+from ift_jax.layers import attention as plain
 from ift_jax.layers.stack import OUTPUT
 from ift_jax.sharding import activation_spec, parts, platform
 
@@ -29,28 +33,98 @@ CUDNN_MULTIPLE, CUDNN_LARGEST = 8, 128
 """Head sizes that cuDNN takes on every GPU since Ampere: such multiples, up to the largest."""
 
 
-def attention(
-    T: int, N: int, K: int, H: int, dtype: jnp.dtype, *, asked_for: bool = False
-) -> Attention | None:
+CHECKED_LENGTH, CHECKED_WITHIN = 1024, 0.02
+"""Tokens of the row that a kernel is checked on, at most; how far it may be from the plain
+attention in float32, of the largest value: bfloat16 rounds to 0.004."""
+
+
+def attention(T: int, N: int, K: int, H: int, dtype: jnp.dtype) -> Attention | None:
     """The fused attention of the platform and mesh that are set; None where none is sound.
 
     Args:
         T: tokens of a row.
         N, K, H: query heads, key/value heads, head size.
         dtype: what is computed in; in float32 there is none, as the kernels round to bfloat16.
-        asked_for: whether to take cuDNN's too, which was tested in XLA's words alone.
+
+    Raises:
+        ValueError: see `check_kernel`, which this machine's device is asked once.
     """
     # A block of queries needs the keys of other devices; each device its own heads' keys.
     whole = parts("T") == 1 and (K == 1 or K % parts("K") == 0) and N % parts("N") == 0
     if not whole or dtype != jnp.bfloat16:
         return None
     if platform() == "tpu" and T % SPLASH_BLOCKS[-1] == 0:
-        return functools.partial(_on_each_device, _splash)
-    if not asked_for or platform() != "gpu":
+        kernel, attend = _splash, functools.partial(_on_each_device, _splash)
+    elif platform() == "gpu" and H % CUDNN_MULTIPLE == 0 and H <= CUDNN_LARGEST and T % 2 == 0:
+        kernel = attend = _cudnn
+    else:
         return None
-    if H % CUDNN_MULTIPLE == 0 and H <= CUDNN_LARGEST and T % 2 == 0:
-        return _cudnn
-    return None
+    # Not where a program is compiled for devices that aren't here.
+    if jax.default_backend() == platform():
+        check_kernel(kernel, min(T, CHECKED_LENGTH), N, K, H)
+    return attend
+
+
+@functools.cache
+def check_kernel(kernel: Attention, T: int, N: int, K: int, H: int) -> None:
+    """Holds a kernel against the plain attention on this machine's device, forwards and backwards.
+
+    Raises:
+        ValueError: it fails there, or differs; says how to train without it.
+    """
+    failures = []
+
+    def run() -> None:
+        try:
+            failures.extend(_differences(kernel, T, N, K, H))
+        except Exception as error:  # whatever a driver or a library has to say
+            failures.append(f"fails: {error}")
+
+    # This thread may be tracing a program for a mesh; a new one is not.
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        raise ValueError(
+            f"the fused attention of {jax.devices()[0].device_kind} {failures[0]} (rows of {T}"
+            f" tokens, {N} heads on {K} of {H}). Train without it: --config.model.attention=plain"
+        )
+
+
+def _differences(kernel: Attention, T: int, N: int, K: int, H: int) -> list[str]:
+    """Where it is further from the plain attention than rounding explains."""
+    rng = np.random.default_rng(0)
+    x_TNH = [jnp.asarray(rng.normal(size=(1, T, n, H)), jnp.bfloat16) for n in (N, K, K, N)]
+    q_BTNH, k_BTKH, v_BTKH, by_x_BTNH = x_TNH
+    # Two examples, and padding.
+    segments_BT = np.repeat([[1, 2, PADDING]], [T // 2, T - T // 2 - T // 8, T // 8], axis=1)
+    positions_BT = np.broadcast_to(np.arange(T), (1, T))
+    seen_BTS = plain.visible(positions_BT, segments_BT, positions_BT, segments_BT)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradients(attend, qkv, by_x_BTNH):
+        x_BTNH, pull = jax.vjp(attend, *qkv)
+        return x_BTNH, *pull(by_x_BTNH.astype(x_BTNH.dtype))
+
+    def exact(*qkv):
+        return plain.attend(*qkv, seen_BTS)
+
+    qkv = (q_BTNH, k_BTKH, v_BTKH)
+    with jax.default_matmul_precision("highest"):
+        expected = gradients(exact, [x.astype(jnp.float32) for x in qkv], by_x_BTNH)
+    found = gradients(lambda *qkv: kernel(*qkv, jnp.asarray(segments_BT)), qkv, by_x_BTNH)
+    failures = []
+    for what, seen, wanted in zip(
+        ("output", "gradient by q", "gradient by k", "gradient by v"), found, expected, strict=True
+    ):
+        seen, wanted = np.asarray(seen, np.float32), np.asarray(wanted, np.float32)
+        difference = float(np.abs(seen - wanted).max() / np.abs(wanted).max())
+        if not difference <= CHECKED_WITHIN:
+            failures.append(
+                f"differs from the plain one: its {what} by {difference:.3f} of the largest value,"
+                f" where rounding explains {CHECKED_WITHIN}"
+            )
+    return failures
 
 
 def _on_each_device(attend: Attention, *arrays: jax.Array) -> jax.Array:

@@ -96,6 +96,11 @@ SIZES = {
         L=32, D=4096, N=32, K=8, H=128, F=14336, V=128256, max_length=131072, rope_theta=5e5,
         rope_factor=8.0, rope_length=8192, norm_eps=1e-5,
     ),
+    # meta-llama/Llama-3.2-1B's config.json.
+    "3.2-1b": Config(
+        L=16, D=2048, N=32, K=8, H=64, F=8192, V=128256, max_length=131072, rope_theta=5e5,
+        rope_factor=32.0, rope_length=8192, norm_eps=1e-5, tied=True,
+    ),
     # HuggingFaceTB/SmolLM2-135M's config.json.
     "smollm2-135m": Config(
         L=30, D=576, N=9, K=3, H=64, F=1536, V=49152, max_length=8192, rope_theta=1e5,

@@ -79,13 +79,12 @@ def test_a_kernel_runs_on_each_devices_rows_and_heads(K):
     ("platform", "changed", "chosen"),
     [
         ("tpu", {}, "_splash"),
-        ("gpu", {}, None),
-        ("gpu", {"asked_for": True}, "_cudnn"),
+        ("gpu", {}, "_cudnn"),
         ("cpu", {}, None),
         ("tpu", {"dtype": jnp.float32}, None),
-        ("gpu", {"dtype": jnp.float32, "asked_for": True}, None),
+        ("gpu", {"dtype": jnp.float32}, None),
         ("tpu", {"T": 192}, None),
-        ("gpu", {"H": 256, "asked_for": True}, None),
+        ("gpu", {"H": 256}, None),
         ("tpu", {"H": 256}, "_splash"),
     ],
 )
@@ -111,6 +110,56 @@ def test_a_mesh_that_splits_what_a_kernel_needs_whole_has_none(monkeypatch, mesh
     with jax.set_mesh(make_mesh(mesh)):
         found = fused.attention(T=256, N=N, K=K, H=64, dtype=jnp.bfloat16)
     assert (found is not None) == sound
+
+
+@pytest.mark.parametrize("attend", [INTERPRETED, IN_XLA], ids=["splash", "cudnn"])
+def test_a_sound_kernel_passes_its_check(attend):
+    """While another program is traced for a mesh, as in training."""
+    with jax.set_mesh(make_mesh("fsdp:8")):
+        jax.jit(lambda x: (fused.check_kernel(attend, 256, 4, 2, 16), x)[1])(1.0)
+
+
+def leaking(q_BTNH, k_BTKH, v_BTKH, segments_BT):
+    return IN_XLA(q_BTNH, k_BTKH, v_BTKH, jnp.where(segments_BT == PADDING, PADDING, 1))
+
+
+@jax.custom_vjp
+def wrong_backwards(q_BTNH, k_BTKH, v_BTKH, segments_BT):
+    return IN_XLA(q_BTNH, k_BTKH, v_BTKH, segments_BT)
+
+
+wrong_backwards.defvjp(
+    lambda *arrays: (wrong_backwards(*arrays), arrays),
+    lambda arrays, by_x: (by_x, *(1.05 * x for x in jax.vjp(IN_XLA, *arrays)[1](by_x)[1:3]), None),
+)
+
+
+def failing(*_):
+    raise RuntimeError("cuDNN is not detected.")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (leaking, r"differs from the plain one: its output by 0\.\d+ of the largest value"),
+        (wrong_backwards, "its gradient by q by"),
+        (failing, "fails: cuDNN is not detected.*256 tokens, 4 heads on 2 of 16.*attention=plain"),
+    ],
+)
+def test_an_unsound_kernel_is_refused(kernel, message):
+    with pytest.raises(ValueError, match=message):
+        fused.check_kernel(kernel, 256, 4, 2, 16)
+
+
+@pytest.mark.parametrize(("backend", "checked"), [("tpu", True), ("cpu", False)])
+def test_a_kernel_is_checked_where_its_device_is(monkeypatch, backend, checked):
+    """Not where it is compiled for one that isn't here."""
+    asked = []
+    monkeypatch.setattr(fused, "platform", lambda: "tpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(fused, "check_kernel", lambda *about: asked.append(about))
+    fused.attention(4096, 8, 2, 64, jnp.bfloat16)
+    assert asked == [(fused._splash, 1024, 8, 2, 64)] * checked
 
 
 def test_rows_that_are_trained_on_and_no_others_are_read_with_it(monkeypatch):

@@ -1,1 +1,1 @@
-"""Whether a config fits a slice of TPUs, how fast it would be, and why: nothing is run."""
+"""Whether a config fits a slice of TPUs or some GPUs, how fast it would be, and why: nothing is run."""

@@ -158,7 +158,7 @@ class Program:
             if instruction.opcode.endswith(("-done", "-update")):
                 continue  # of what was started before
             trips = self._trips(instruction, computation) if instruction.opcode == "while" else 1
-            inner = fused or instruction.opcode == "fusion"
+            inner = fused or instruction.opcode in ("fusion", "fusion-start")
             for called in self.called(instruction):
                 yield from self._run(called, times * trips, fused=inner)
 

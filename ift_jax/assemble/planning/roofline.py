@@ -10,10 +10,6 @@ import dataclasses
 
 from ift_jax.assemble.planning.chips import Chip
 
-FLOAT32_PASSES = 6
-"""A float32 product at the precision that this package asks of a float32 model (`highest`) is so
-many bfloat16 ones on a TPU's matrix unit (jax.lax.Precision)."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Times:
@@ -50,11 +46,10 @@ def times(chip: Chip, dtype: str, *, flops: float, bytes_moved: float, bytes_sen
         bytes_moved: to and from HBM.
         bytes_sent: to other chips.
     """
-    passes = FLOAT32_PASSES if dtype == "float32" else 1
     return Times(
-        compute=passes * flops / chip.flops,
+        compute=flops / (chip.float32_flops if dtype == "float32" else chip.flops),
         memory=bytes_moved / chip.hbm_bandwidth,
-        communication=bytes_sent / chip.ici_bandwidth,
+        communication=bytes_sent / chip.link_bandwidth,
     )
 
 

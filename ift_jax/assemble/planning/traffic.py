@@ -35,13 +35,15 @@ def moved(program: Program) -> float:
 
 def result_bytes(instruction: Instruction, *, hbm: bool = False) -> int:
     """Bytes of what an instruction makes, or starts to; see `sizes`."""
-    arrays = sizes(instruction.type, hbm=hbm)
-    if instruction.opcode in ("all-gather-start", "collective-permute-start"):
-        # Started, it has operands and results for a result, and of a permutation two counters.
-        operands = len(instruction.operands)
-        arrays = arrays[operands : 2 * operands]
-    elif instruction.opcode == "copy-start":
+    arrays, opcode = sizes(instruction.type, hbm=hbm), instruction.opcode
+    operands = len(instruction.operands)
+    if opcode == "copy-start":
         arrays = arrays[:1]  # where it goes; where it comes from
+    elif opcode in ("all-gather-start", "collective-permute-start"):
+        # Started, it has operands and results for a result, and of a permutation two counters.
+        arrays = arrays[operands : 2 * operands]
+    elif opcode.endswith("-start") and opcode != "all-reduce-start":
+        arrays = arrays[operands:]
     return sum(arrays)
 
 
@@ -65,15 +67,15 @@ def _moved(program: Program, instruction: Instruction, inside: Computation) -> i
 
 def _taken(program: Program, instruction: Instruction, inside: Computation, place: int) -> int:
     """Bytes that an instruction reads of an operand."""
-    name = instruction.operands[place]
-    if instruction.opcode == "fusion":
+    opcode = instruction.opcode.removesuffix("-start")
+    if opcode == "fusion":
         (fused,) = program.called(instruction)
         return _used(program, fused, fused.parameters[place])
-    if instruction.opcode in _TAKES and place == 0:
-        return sum(sizes(instruction.type))
-    if instruction.opcode in _REPLACES and place == 0:
+    if opcode in _TAKES and place == 0:
+        return result_bytes(instruction)
+    if opcode in _REPLACES and place == 0:
         return 0
-    return sum(sizes(inside.instructions[name].type))
+    return sum(sizes(inside.instructions[instruction.operands[place]].type))
 
 
 def _used(program: Program, fused: Computation, given: Instruction) -> int:
@@ -95,7 +97,7 @@ def _used(program: Program, fused: Computation, given: Instruction) -> int:
 
 def _put(program: Program, instruction: Instruction, inside: Computation) -> int:
     """Bytes that an instruction writes."""
-    opcode, instructions = instruction.opcode, inside.instructions
+    opcode, instructions = instruction.opcode.removesuffix("-start"), inside.instructions
     if opcode == "fusion":
         (fused,) = program.called(instruction)
         return _put(program, fused.result, fused)

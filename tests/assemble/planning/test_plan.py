@@ -55,7 +55,7 @@ def test_times_follow_from_what_is_compiled(tiny_plan):
     work = tiny_plan.training.work
     assert tiny_plan.times.compute == max(work.flops, tiny_plan.chip_flops) / V5P.flops
     assert tiny_plan.times.memory == work.moved / V5P.hbm_bandwidth
-    assert tiny_plan.times.communication == work.bytes_sent / V5P.ici_bandwidth
+    assert tiny_plan.times.communication == work.bytes_sent / V5P.link_bandwidth
     share = tiny_plan.model_flops / (8 * V5P.flops * tiny_plan.times.step)
     assert tiny_plan.mfu == pytest.approx(share)
     assert tiny_plan.mfu < tiny_plan.mfu_overlapped < 1

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from ift_jax.assemble.planning.chips import Chip
+from ift_jax.assemble.planning.chips import CHIPS, Chip
 from ift_jax.assemble.planning.roofline import mfu, times
 
-CHIP = Chip(flops=100e12, hbm=16e9, hbm_bandwidth=1e12, ici_bandwidth=200e9, slices=())
+CHIP = Chip(flops=100e12, hbm=16e9, hbm_bandwidth=1e12, link_bandwidth=200e9, slices=())
 
 
 def test_each_time_is_an_amount_over_a_rate():
@@ -21,8 +21,12 @@ def test_a_step_bound_by_memory_takes_its_time():
     assert taken.overlapped == 0.4
 
 
-def test_float32_takes_six_passes():
-    assert times(CHIP, "float32", flops=50e12, bytes_moved=0, bytes_sent=0).compute == 3.0
+def test_float32_takes_six_passes_on_a_tpu_and_a_gpu_has_a_rate_for_it():
+    def compute(chip):
+        return times(chip, "float32", flops=50e12, bytes_moved=0, bytes_sent=0).compute
+
+    assert compute(CHIP) == pytest.approx(3.0)
+    assert compute(CHIPS["h100"]) == pytest.approx(50 / 67)
 
 
 def test_mfu_counts_the_models_operations_over_all_chips():

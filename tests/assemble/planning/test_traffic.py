@@ -52,6 +52,14 @@ def test_in_one_memory_all_is_moved():
     assert moved(Program(text)) == 5 * ROW + 4 * ROW + 2 * 4
 
 
+def test_what_is_started_is_what_it_would_be_done_at_once():
+    """As GPUs' programs start fusions: operands, result and context for a result."""
+    kind = "f32[6,8,128]{2,1,0} fusion(%a, %sum"
+    assert kind in TEXT
+    started = "((f32[6,8,128], f32[8,128], s32[]), f32[6,8,128], u32[]) fusion-start(%a, %sum"
+    assert moved(Program(TEXT.replace(kind, started))) == moved(Program(TEXT))
+
+
 def once(x_BD, w_DF, table_VD, i):
     """A product, a row taken of a table, and another entered."""
     y_BF = jnp.tanh(x_BD @ w_DF)
