@@ -1,1 +1,1 @@
-"""Whether a config fits a slice of TPUs or some GPUs, how fast it would be, and why: nothing is run."""
+"""Whether a config fits a slice of TPUs or a host of GPUs, how fast, and why: nothing is run."""
