@@ -261,3 +261,20 @@ def test_packed_loss_and_gradients_equal_unpacked(make_functions, make_batch, pa
         scale = np.abs(grads[name]).max()
         assert scale > 0
         np.testing.assert_allclose(grads[name], other_grads[name], atol=2e-5 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("platform", "T", "V", "tensor", "X"),
+    [
+        ("cpu", 65536, 32000, 1, 1024),
+        ("tpu", 65536, 32000, 1, 8192),  # 4 · 32,000 · 8,192 bytes are just below 2^30
+        ("tpu", 65536, 32000, 2, 16384),
+        ("gpu", 65536, 128256, 1, 2048),
+        ("gpu", 65536, 10**6, 1, 1024),
+        ("gpu", 512, 32000, 1, 512),
+    ],
+)
+def test_a_chunk_is_as_large_as_its_logits_may_be(monkeypatch, platform, T, V, tensor, X):
+    monkeypatch.setattr(loss, "platform", lambda: platform)
+    with jax.set_mesh(sharding.make_mesh(f"fsdp:-1,tensor:{tensor}")):
+        assert loss.chunk_size(T, V) == X

@@ -28,7 +28,7 @@ from ift_jax.evals.layout import Request
 from ift_jax.evals.likelihood import OTHER_BATCH_TOKENS, Scorer
 from ift_jax.layers.functional import Functions
 from ift_jax.layers.lora import Lora
-from ift_jax.train.loss import most_chunks
+from ift_jax.train.loss import chunk_size
 
 QUESTIONS, SHOTS_TOKENS, QUESTION_TOKENS, CHOICES = 246, 640, 96, 4
 """The scoring that is planned: MMLU's 14,042 questions by 57 subjects, five shots of about 128
@@ -162,7 +162,9 @@ def plan(
         try:
             # A loop of the loss runs as often as there are targets: here, all that there can be.
             positions = rows // config.batch.micro_steps * config.data.length
-            training = measured(step.compile(), most_chunks(positions // _position_parts(mesh)))
+            here = positions // _position_parts(mesh)
+            chunks = -(-here // chunk_size(here, functions.config.V))
+            training = measured(step.compile(), chunks)
         except jax.errors.JaxRuntimeError as error:
             training = refused(error)
     scored = _scoring(base, weights, mesh) if scoring else {}
