@@ -3,8 +3,8 @@
     python benchmarks/plans.py          makes those that are missing: minutes each, on two cores
     python benchmarks/plans.py --table  prints the tables of those that are there
 
-It needs TPUs' compiler, `pip install 'ift-jax[tpu]'`, and no TPU. To make one again, remove its
-file.
+It needs TPUs' compiler and JAX's plugin for CUDA, `pip install 'ift-jax[tpu,cuda]'`, and neither a
+TPU nor a GPU. To make one again, remove its file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,18 @@ PLANS = {
     "falcon_40b": (LLAMA, "v5p:4x4x4", {"model.init": "falcon:40b"}),
     "palm_62b": (PALM, "v5p:4x4x4", {}),
     "palm_540b": (PALM, "v5p:4x8x8", {"model.init": "palm:540b", "mesh": "fsdp:32,tensor:8"}),
+    "alpaca_7b": ("alpaca_7b", "h100:8", {"batch.examples": None, "batch.rows": 32}),
+    "llama_1b": (
+        LLAMA,
+        "h100:1",
+        {
+            "model.init": "llama:3.2-1b",
+            "model.remat": "dots",
+            "mesh": "fsdp:-1",
+            "optimizer.name": "adamw",
+            "batch.rows": 8,
+        },
+    ),
 }
 """Name → config, slice, and what is changed of the config."""
 
@@ -47,8 +59,9 @@ OTHERS = {
     "falcon_40b": ("v5p:2x4x4", "falcon:rw-1b"),
     "palm_62b": ("v5p:2x4x4", "palm:8b"),
     "palm_540b": ("v5p:4x4x8", "palm:62b"),
+    "alpaca_7b": ("h100:4", "llama:13b"),
 }
-"""Plan → a slice of half the chips, and a neighbouring size that its mesh divides."""
+"""Plan that is varied → half the chips, and a neighbouring size that its mesh divides."""
 
 BASE = {"model.init": "llama:7b", "mesh": "fsdp:-1", "batch.rows": 32, "data.length": 2048}
 SERIES = [
@@ -70,7 +83,7 @@ def main() -> None:
     if not given.table:
         make_missing(made.values())
         make_missing(series_commands())
-        for name in PLANS:
+        for name in OTHERS:
             make_missing(varied_commands(name).values())
     print(
         "\n".join(plans()),
@@ -79,7 +92,7 @@ def main() -> None:
     )
     everything = [
         (f"**{name}**" if what == "as planned" else what, path)
-        for name in PLANS
+        for name in OTHERS
         for what, (path, *_) in ({"as planned": made[name]} | varied_commands(name)).items()
     ]
     print("\n" + "\n".join(growth(everything)))
