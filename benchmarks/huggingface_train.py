@@ -50,10 +50,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True, type=float)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     # What libraries print must not end up among the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     model = transformers.AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
-    model.train()
+    model.to(device).train()
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     others = [weight for weight in model.parameters() if weight.ndim == 1]
     optimizer = torch.optim.AdamW(
@@ -70,13 +71,16 @@ def main() -> None:
         total = 0.0
         targets = sum(t != -100 for each in micro_batches for row in each["targets"] for t in row)
         for micro_batch in micro_batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                made = model(**inputs(micro_batch), num_items_in_batch=targets, use_cache=False)
+            given = {name: x.to(device) for name, x in inputs(micro_batch).items()}
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                made = model(**given, num_items_in_batch=targets, use_cache=False)
             made.loss.backward()
             total += made.loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
         return total
 
     libraries = ("transformers", "torch")

@@ -14,7 +14,9 @@ A turn's first update is made twice, and the second time counts: what a system f
 a turn goes back to the kernel, and taking it again costs page faults, which a run without pauses
 doesn't have. What the first ones took is reported, too.
 
-`--dtype=bfloat16` computes in bfloat16 on float32 weights, there by autocast.
+`--dtype=bfloat16` computes in bfloat16 on float32 weights, there by autocast. On a machine with a
+GPU that both find, both train there; set XLA_PYTHON_CLIENT_MEM_FRACTION=0.45, so that JAX leaves
+the other its half of the memory. (No GPU has run this yet.)
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from products import product_rate
 
 from ift_jax import sharding
 from ift_jax.assemble import command
@@ -42,6 +44,7 @@ from ift_jax.assemble.training import build_rows
 from ift_jax.config import base
 from ift_jax.data import rows
 from ift_jax.dims import PADDING, Batch
+from ift_jax.layers.stack import REMAT
 from ift_jax.train.optim import OptimizerConfig, make_optimizer
 from ift_jax.train.state import new_state
 from ift_jax.train.step import make_train_step
@@ -50,6 +53,7 @@ _MODEL = flags.DEFINE_string("model", None, "a folder in Hugging Face's layout",
 _ALPACA = flags.DEFINE_string("alpaca", None, "instructions in Alpaca's format", required=True)
 _PYTHON = flags.DEFINE_string("reference_python", None, "the other's interpreter", required=True)
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "computed in")
+_REMAT = flags.DEFINE_enum("remat", "none", list(REMAT), "what ift-jax makes again backwards")
 _LENGTH = flags.DEFINE_integer("length", 512, "tokens of a row", lower_bound=1)
 _ROWS = flags.DEFINE_integer("rows", 4, "dense rows an update", lower_bound=1)
 _EXAMPLES = flags.DEFINE_integer("examples", 16, "instructions an update", lower_bound=1)
@@ -71,7 +75,8 @@ OPTIMIZER = {
 
 def main() -> None:
     mesh = sharding.make_mesh("fsdp:-1")
-    model = open_model(_MODEL.value, mesh, switches={"dtype": _DTYPE.value})
+    switches = {"dtype": _DTYPE.value, "remat": _REMAT.value}
+    model = open_model(_MODEL.value, mesh, switches=switches)
     with jax.set_mesh(mesh):
         ours, theirs = Ours(model), Theirs()
         kinds = {"dense": dense, "alpaca": alpaca}
@@ -170,6 +175,13 @@ class Ours:
         )
         self._state = new_state(model.load(), optimizer)
         self._step = make_train_step(functions, optimizer)
+        self._sizes = functions.config
+
+    def product_rate(self) -> float:
+        """See `products.product_rate`."""
+        c = self._sizes
+        tokens = _ROWS.value * _LENGTH.value
+        return product_rate(_DTYPE.value, tokens=tokens, D=c.D, F=c.F)
 
     def update(self, batch: Batch) -> tuple[float, float, float]:
         """Seconds, those of processor time that were the system's, and the loss before."""
@@ -235,7 +247,7 @@ def turns(
     after_pauses: dict[str, list[tuple[float, float]]] = {name: [] for name in systems}
     fastest = 0.0
     for turn in range(_TURNS.value):
-        fastest = max(fastest, product_rate())
+        fastest = max(fastest, ours.product_rate())
         for name in (list(systems), list(reversed(systems)))[turn % 2]:
             update, work = systems[name]
             begin = len(work) - timed + turn * each
@@ -258,20 +270,6 @@ def turns(
 def slots_of(update: Update) -> int:
     """Positions of an update's micro-batches, padding too."""
     return sum(len(each["tokens"]) * max(map(len, each["tokens"])) for each in update)
-
-
-def product_rate() -> float:
-    """Operations a second of the fastest of some products of the model's and square shapes."""
-    fastest = 0.0
-    product = jax.jit(lambda x, y: jnp.matmul(x, y, preferred_element_type=jnp.float32))
-    for m, k, n in ((2048, 576, 1536), (2048, 1536, 576), (2048, 2048, 2048)):
-        x, y = jnp.ones((m, k), _DTYPE.value), jnp.ones((k, n), _DTYPE.value)
-        jax.block_until_ready(product(x, y))
-        for _ in range(5):
-            started = time.perf_counter()
-            product(x, y).block_until_ready()
-            fastest = max(fastest, 2 * m * k * n / (time.perf_counter() - started))
-    return fastest
 
 
 def setting(theirs: Theirs) -> str:
