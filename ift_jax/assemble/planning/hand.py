@@ -87,7 +87,7 @@ def bytes_moved(
     """
     tensor = mesh.shape["tensor"]
     itemsize = np.dtype(functions.config.dtype).itemsize
-    here = rows / (mesh.shape["data"] * mesh.shape["fsdp"])
+    here = rows * tensor / mesh.size
     T, E = config.data.length, config.data.encoder_length or 0
     repeated = config.model.remat == "full"
     weights = activations = 0.0

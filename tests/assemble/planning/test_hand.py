@@ -64,6 +64,9 @@ def test_memory_is_moved_for_the_state_for_gathered_weights_and_for_what_product
     config.model.remat = "none"
     moved = hand.bytes_moved(config, functions, mesh, ROWS, 1000)
     assert moved == 2 * 1000 + weights + tokens * (3 * products + 3 * logits)
+    # Over sequence, a chip has half of the positions of twice the rows.
+    mesh = sharding.make_mesh("fsdp:2,tensor:2,sequence:2")
+    assert hand.bytes_moved(config, functions, mesh, ROWS, 1000) == moved
 
 
 def test_a_frozen_weight_has_no_gradient_to_write(config):
