@@ -33,9 +33,9 @@ CUDNN_MULTIPLE, CUDNN_LARGEST = 8, 128
 """Head sizes that cuDNN takes on every GPU since Ampere: such multiples, up to the largest."""
 
 
-CHECKED_LENGTH, CHECKED_WITHIN = 1024, 0.02
-"""Tokens of the row that a kernel is checked on, at most; how far it may be from the plain
-attention in float32, of the largest value: bfloat16 rounds to 0.004."""
+CHECKED_WITHIN = 0.02
+"""How far a kernel may be from the plain attention in float32, of the largest value: bfloat16
+rounds to 0.004."""
 
 
 def attention(T: int, N: int, K: int, H: int, dtype: jnp.dtype) -> Attention | None:
@@ -47,27 +47,29 @@ def attention(T: int, N: int, K: int, H: int, dtype: jnp.dtype) -> Attention | N
         dtype: what is computed in; in float32 there is none, as the kernels round to bfloat16.
 
     Raises:
-        ValueError: see `check_kernel`, which this machine's device is asked once.
+        ValueError: the kernel isn't sound on this machine's device: see `check_kernel`.
     """
     # A block of queries needs the keys of other devices; each device its own heads' keys.
     whole = parts("T") == 1 and (K == 1 or K % parts("K") == 0) and N % parts("N") == 0
     if not whole or dtype != jnp.bfloat16:
         return None
     if platform() == "tpu" and T % SPLASH_BLOCKS[-1] == 0:
-        kernel, attend = _splash, functools.partial(_on_each_device, _splash)
+        kernel = _splash
     elif platform() == "gpu" and H % CUDNN_MULTIPLE == 0 and H <= CUDNN_LARGEST and T % 2 == 0:
-        kernel = attend = _cudnn
+        kernel = _cudnn
     else:
         return None
     # Not where a program is compiled for devices that aren't here.
     if jax.default_backend() == platform():
-        check_kernel(kernel, min(T, CHECKED_LENGTH), N, K, H)
-    return attend
+        check_kernel(kernel, T, N // parts("N"), max(K // parts("K"), 1), H)
+    return functools.partial(_on_each_device, kernel)
 
 
 @functools.cache
 def check_kernel(kernel: Attention, T: int, N: int, K: int, H: int) -> None:
     """Holds a kernel against the plain attention on this machine's device, forwards and backwards.
+
+    Once for each of its shapes, on two rows with other examples.
 
     Raises:
         ValueError: it fails there, or differs; says how to train without it.
@@ -94,11 +96,13 @@ def check_kernel(kernel: Attention, T: int, N: int, K: int, H: int) -> None:
 def _differences(kernel: Attention, T: int, N: int, K: int, H: int) -> list[str]:
     """Where it is further from the plain attention than rounding explains."""
     rng = np.random.default_rng(0)
-    x_TNH = [jnp.asarray(rng.normal(size=(1, T, n, H)), jnp.bfloat16) for n in (N, K, K, N)]
-    q_BTNH, k_BTKH, v_BTKH, by_x_BTNH = x_TNH
-    # Two examples, and padding.
-    segments_BT = np.repeat([[1, 2, PADDING]], [T // 2, T - T // 2 - T // 8, T // 8], axis=1)
-    positions_BT = np.broadcast_to(np.arange(T), (1, T))
+    drawn = (jnp.asarray(rng.normal(size=(2, T, n, H)), jnp.bfloat16) for n in (N, K, K, N))
+    q_BTNH, k_BTKH, v_BTKH, by_x_BTNH = drawn
+    positions_BT = np.broadcast_to(np.arange(T), (2, T))
+    # In the first row two examples and padding, in the second three.
+    ends = np.array([[T // 2, T - T // 8, T], [T // 8, T // 3, T]])
+    segments_BT = 1 + (positions_BT[..., None] >= ends[:, None]).sum(-1)
+    segments_BT = np.where((segments_BT == 3) & (np.arange(2)[:, None] == 0), PADDING, segments_BT)
     seen_BTS = plain.visible(positions_BT, segments_BT, positions_BT, segments_BT)
 
     @functools.partial(jax.jit, static_argnums=0)

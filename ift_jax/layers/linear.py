@@ -56,10 +56,11 @@ class Linear(nnx.Module):
         x = x.astype(self.dtype)
         others = string.ascii_lowercase[: x.ndim - len(self.inputs)]
         y = product(self.einsum.replace("...", others), x, self.w[...].astype(self.dtype))
-        y = checkpoint_name(y, OUTPUT)
         if self.lora is not None:
             y += self.lora(x)
-        return y if self.b is None else y + self.b[...].astype(self.dtype)
+        if self.b is not None:
+            y += self.b[...].astype(self.dtype)
+        return checkpoint_name(y, OUTPUT)
 
 
 class Embedding(nnx.Module):

@@ -16,9 +16,17 @@ OUTPUT = "output"
 """The name (`checkpoint_name`) of what linear maps and attention make, for remat to know it by: a
 policy about matrix products doesn't see those within a function whose gradient is its own."""
 
+
+def _is_fused_attention(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Whether it is cuDNN's, which JAX gives no name: its output, and what its gradient needs."""
+    return primitive.name.startswith("dot_product_attention_fwd")
+
+
 REMAT = {
     "none": None,
-    "dots": jax.checkpoint_policies.save_only_these_names(OUTPUT),
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.save_only_these_names(OUTPUT), _is_fused_attention
+    ),
     "full": jax.checkpoint_policies.nothing_saveable,
 }
 """What the backward pass keeps of a block: everything; what its linear maps and attention make; or

@@ -64,12 +64,13 @@ def test_equals_the_plain_one_forwards_and_backwards(attend, N, K):
     assert not np.asarray(found[0])[segments_BT == PADDING].any()
 
 
+@pytest.mark.parametrize("kernel", [INTERPRETED, IN_XLA], ids=["splash", "cudnn"])
 @pytest.mark.parametrize("K", [2, 1])
-def test_a_kernel_runs_on_each_devices_rows_and_heads(K):
+def test_a_kernel_runs_on_each_devices_rows_and_heads(kernel, K):
     segments_BT, positions_BT = packed(B=4, T=128)
     qkv = random_qkv(B=4, T=128, N=4, K=K, H=8)
     with jax.set_mesh(make_mesh("fsdp:4,tensor:2")):
-        attend = functools.partial(fused._on_each_device, INTERPRETED)
+        attend = functools.partial(fused._on_each_device, kernel)
         found = outputs_and_gradients(attend, qkv, jnp.asarray(segments_BT))
     for seen, expected in zip(found, plainly(qkv, segments_BT, positions_BT), strict=True):
         np.testing.assert_allclose(seen, expected, atol=2e-5)
@@ -91,8 +92,7 @@ def test_a_kernel_runs_on_each_devices_rows_and_heads(K):
 def test_what_each_platform_trains_with(monkeypatch, platform, changed, chosen):
     monkeypatch.setattr(fused, "platform", lambda: platform)
     found = fused.attention(**{"T": 256, "N": 8, "K": 2, "H": 64, "dtype": jnp.bfloat16, **changed})
-    name = found and (found.args[0] if isinstance(found, functools.partial) else found).__name__
-    assert name == chosen
+    assert (found and found.args[0].__name__) == chosen
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,10 @@ def test_a_sound_kernel_passes_its_check(attend):
         jax.jit(lambda x: (fused.check_kernel(attend, 256, 4, 2, 16), x)[1])(1.0)
 
 
+def of_the_first_row(q_BTNH, k_BTKH, v_BTKH, segments_BT):
+    return IN_XLA(q_BTNH, k_BTKH, v_BTKH, jnp.broadcast_to(segments_BT[:1], segments_BT.shape))
+
+
 def leaking(q_BTNH, k_BTKH, v_BTKH, segments_BT):
     return IN_XLA(q_BTNH, k_BTKH, v_BTKH, jnp.where(segments_BT == PADDING, PADDING, 1))
 
@@ -142,6 +146,7 @@ def failing(*_):
     ("kernel", "message"),
     [
         (leaking, r"differs from the plain one: its output by 0\.\d+ of the largest value"),
+        (of_the_first_row, "its output by"),
         (wrong_backwards, "its gradient by q by"),
         (failing, "fails: cuDNN is not detected.*256 tokens, 4 heads on 2 of 16.*attention=plain"),
     ],
@@ -158,8 +163,11 @@ def test_a_kernel_is_checked_where_its_device_is(monkeypatch, backend, checked):
     monkeypatch.setattr(fused, "platform", lambda: "tpu")
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.setattr(fused, "check_kernel", lambda *about: asked.append(about))
-    fused.attention(4096, 8, 2, 64, jnp.bfloat16)
-    assert asked == [(fused._splash, 1024, 8, 2, 64)] * checked
+    with jax.set_mesh(make_mesh("fsdp:4,tensor:2")):
+        fused.attention(4096, 8, 2, 64, jnp.bfloat16)
+        fused.attention(4096, 8, 1, 64, jnp.bfloat16)
+    expected = [(fused._splash, 4096, 4, 1, 64), (fused._splash, 4096, 4, 1, 64)]
+    assert asked == expected * checked
 
 
 def test_rows_that_are_trained_on_and_no_others_are_read_with_it(monkeypatch):

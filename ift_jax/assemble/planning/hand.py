@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from ift_jax.layers import lora
 from ift_jax.layers.functional import Functions
 from ift_jax.sharding import parameter_spec
 
@@ -75,36 +76,50 @@ def bytes_sent(
 
 
 def bytes_moved(
-    config: ConfigDict, functions: Functions, mesh: Mesh, rows: int, state: int
+    config: ConfigDict, functions: Functions, mesh: Mesh, rows: int, changed: int
 ) -> float:
     """Bytes that a step moves at least to and from a chip's HBM.
 
-    The state is read and written once; in each micro-batch's two passes the weights that a chip
-    computes with, its part along tensor, are written as they are gathered, and read. Products with
-    weights read what they are given and write what they make: forward, again where remat repeats
-    them, and two of them backward, or one where the weight is frozen. What attention, norms and
-    sums read and write between these could stay on the chip, and isn't counted.
+    The update reads and writes what is trained and its optimizer's state. In each of a
+    micro-batch's two passes a chip reads the weights that it computes with, its part along tensor;
+    where they are gathered, or stored in another dtype, it first reads what it has of them and
+    writes what it makes.
+    Products with weights read what they are given and write what they make: forward, again where
+    remat repeats them, and two of them backward, or one where the weight is frozen. What attention,
+    norms and sums read and write between these could stay on the chip, and isn't counted.
+
+    Args:
+        config, functions, mesh, rows: of the step.
+        changed: bytes of a chip's trained weights and optimizer state.
     """
-    tensor = mesh.shape["tensor"]
-    itemsize = np.dtype(functions.config.dtype).itemsize
+    c, tensor = functions.config, mesh.shape["tensor"]
+    itemsize = np.dtype(c.dtype).itemsize
     here = rows * tensor / mesh.size
     T, E = config.data.length, config.data.encoder_length or 0
-    repeated = config.model.remat == "full"
     weights = activations = 0.0
     for name, leaf in functions.abstract.items():
-        weights += math.prod(leaf.shape)
+        spec = parameter_spec(mesh, name, functions.letters[name], leaf.shape)
+        size = math.prod(leaf.shape) / (tensor if "tensor" in spec else 1)
+        weights += 2 * size * itemsize
+        parts = mesh.shape["fsdp"] if "fsdp" in spec else 1
+        if parts > 1 or leaf.dtype != c.dtype:
+            weights += 2 * size * (leaf.dtype.itemsize / parts + itemsize)
         letters = functions.letters[name].split()
         in_head = name in functions.head and "V" in letters
-        if len(letters) < 3 and not in_head:
+        if not in_head and (letters[0] != "L" or len(letters) < 3 or _is_bias(name)):
             continue  # a norm's scale, a bias, an embedding that is looked up
-        width = leaf.shape[letters.index("D" if "D" in letters else "Z")]
-        others = math.prod(leaf.shape[letters[0] == "L" :]) / width
-        if "tensor" in parameter_spec(mesh, name, functions.letters[name], leaf.shape):
-            others /= tensor
+        width = leaf.shape[letters.index(next(letter for letter in "DWZ" if letter in letters))]
+        L = 1 if in_head else leaf.shape[0]
+        others = size / (L * width)
         # Logits are float32.
         values = width * itemsize + others * (4 if in_head else itemsize)
-        passes = 2 + (name in functions.trained) + (repeated and not in_head)
-        length = E if name.startswith("encoder.") else T
-        activations += passes * here * length * values * (1 if in_head else leaf.shape[0])
-    weights_moved = config.batch.micro_steps * 4 * weights * itemsize / tensor
-    return 2 * state + weights_moved + activations
+        repeated = config.model.remat == "full" and not in_head
+        passes = 2 + (name in functions.trained) + repeated
+        of_encoder = name.startswith("encoder.") or ".cross.k." in name or ".cross.v." in name
+        activations += L * passes * here * (E if of_encoder else T) * values
+    return 2 * changed + config.batch.micro_steps * weights + activations
+
+
+def _is_bias(name: str) -> bool:
+    """Whether it is a linear map's bias; the second matrix of an adapter is called so, too."""
+    return name.endswith(".b") and not name.endswith(lora.B)

@@ -163,7 +163,7 @@ def plan(
             # A loop of the loss runs as often as there are targets: here, all that there can be.
             positions = rows // config.batch.micro_steps * config.data.length
             here = positions // _position_parts(mesh)
-            chunks = -(-here // chunk_size(here, functions.config.V))
+            chunks = -(-here // chunk_size(here))
             training = measured(step.compile(), chunks)
         except jax.errors.JaxRuntimeError as error:
             training = refused(error)
@@ -173,9 +173,8 @@ def plan(
     model_flops = step_flops(config, functions, rows)
     chip_flops = hand.chip_flops(config, functions, model_flops, mesh.size)
     sent_by_hand = hand.bytes_sent(config, functions, mesh, rows)
-    moved_by_hand = hand.bytes_moved(
-        config, functions, mesh, rows, parameter_bytes + optimizer_bytes
-    )
+    changed = hand.bytes_per_chip((program.abstract.params, program.abstract.opt_state))
+    moved_by_hand = hand.bytes_moved(config, functions, mesh, rows, changed)
     done = training.work or Work(
         {"by hand": sum(sent_by_hand.values())}, {}, chip_flops, moved_by_hand
     )

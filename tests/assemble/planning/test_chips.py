@@ -7,7 +7,7 @@ import pytest
 from ift_jax.assemble.planning import chips
 
 HAVE_LIBTPU = importlib.util.find_spec("libtpu") is not None
-HAVE_CUDA = importlib.util.find_spec("jax_cuda12_plugin") is not None
+HAVE_CUDA = any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin")))
 
 
 def test_a_topology_is_a_chip_and_how_many():

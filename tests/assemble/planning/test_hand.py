@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ift_jax import sharding
+from ift_jax import lookup, sharding
 from ift_jax.assemble.models import sized
 from ift_jax.assemble.planning import hand
 from ift_jax.layers.lora import Lora
@@ -49,39 +49,70 @@ def test_an_encoders_rows_have_their_own_length(config):
     assert sent(config, "fsdp:4,tensor:2", "t5:tiny")["tensor"] == expected
 
 
-def test_memory_is_moved_for_the_state_for_gathered_weights_and_for_what_products_read_and_write(
-    config,
-):
-    """In bf16, logits in float32; a chip has four rows, and halves of heads, MLP and vocabulary."""
+def moved(config, mesh, functions, changed=0):
+    return hand.bytes_moved(config, functions, sharding.make_mesh(mesh), ROWS, changed)
+
+
+def test_memory_is_moved_for_the_state_for_weights_and_for_what_products_read_and_write(config):
+    """In bf16, weights and logits in float32; a chip has four rows, and half of a matrix, of which
+    a fourth is its own."""
     functions = sized("llama:tiny", {"dtype": "bfloat16"})
-    mesh = sharding.make_mesh("fsdp:4,tensor:2")
-    weights = 2 * 4 * (MATRICES + NORMS) * 2 / 2
+    held = MATRICES / 2 + NORMS
+    weights = 2 * 2 * held * (2 + 4 / 4 + 2)
     tokens = ROWS / 4 * T
     products = L * (4 * (D + D / 2) + 3 * (D + F / 2)) * 2
     logits = D * 2 + V / 2 * 4
-    moved = hand.bytes_moved(config, functions, mesh, ROWS, 1000)
-    assert moved == 2 * 1000 + weights + tokens * (4 * products + 3 * logits)
+    expected = 2 * 1000 + weights + tokens * (4 * products + 3 * logits)
+    assert moved(config, "fsdp:4,tensor:2", functions, 1000) == expected
     config.model.remat = "none"
-    moved = hand.bytes_moved(config, functions, mesh, ROWS, 1000)
-    assert moved == 2 * 1000 + weights + tokens * (3 * products + 3 * logits)
-    # Over sequence, a chip has half of the positions of twice the rows.
-    mesh = sharding.make_mesh("fsdp:2,tensor:2,sequence:2")
-    assert hand.bytes_moved(config, functions, mesh, ROWS, 1000) == moved
+    expected -= tokens * products
+    assert moved(config, "fsdp:4,tensor:2", functions, 1000) == expected
+    # Over sequence, a chip has half of the positions of twice the rows, and twice the weights.
+    expected += 2 * 2 * held * (4 / 2 - 4 / 4)
+    assert moved(config, "fsdp:2,tensor:2,sequence:2", functions, 1000) == expected
 
 
-def test_a_frozen_weight_has_no_gradient_to_write(config):
-    """LoRA on q and v: their adapters' two products a layer are trained, all others not."""
+def test_a_weight_that_is_whole_and_in_the_computed_dtype_is_read_alone(config):
+    """And where it is frozen it has no gradient to write: LoRA on q and v, whose own two products
+    are trained, and their weights float32."""
     config.batch.micro_steps, config.model.remat = 1, "none"
-    functions = sized("llama:tiny", {"dtype": "bfloat16"}).adapted(
-        Lora(rank=8, alpha=8.0, targets="q,v")
-    )
+    lora = Lora(rank=8, alpha=8.0, targets="q,v")
+    functions = sized("llama:tiny", {"dtype": "bfloat16", "param_dtype": "bfloat16"}).adapted(lora)
     adapters = L * 2 * 2 * D * 8
-    weights = 4 * (MATRICES + NORMS + adapters) * 2
     products = L * (4 * 2 * D + 3 * (D + F)) * 2
     adapted = L * 2 * 2 * (D + 8) * 2
     logits = D * 2 + V * 4
-    moved = hand.bytes_moved(config, functions, sharding.make_mesh("fsdp:8"), ROWS, 0)
-    assert moved == weights + ROWS / 8 * T * (2 * products + 3 * adapted + 2 * logits)
+    expected = 2 * 2 * (MATRICES + NORMS) + 2 * (2 + 4 + 2) * adapters
+    expected += ROWS / 8 * T * (2 * products + 3 * adapted + 2 * logits)
+    assert moved(config, "data:8", functions) == expected
+
+
+def test_cross_attention_reads_the_encoders_length(config):
+    """T5 tiny, 2 decoder layers: keys and values are of E tokens, all else of T."""
+    config.batch.micro_steps, config.model.remat = 1, "none"
+    functions = sized("t5:tiny", {"dtype": "bfloat16"})
+    config.data.encoder_length = 256
+    short = moved(config, "fsdp:8", functions)
+    config.data.encoder_length = 512
+    by_encoder = 3 * (4 * 2 * D + 3 * (D + 256))
+    by_cross = 2 * 2 * 2 * D
+    more = moved(config, "fsdp:8", functions) - short
+    assert more == ROWS / 8 * 256 * 3 * (by_encoder + by_cross) * 2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"{family}:{size}"
+        for family in lookup.names("models", "Model")
+        for size in lookup.find("models", family, "Model").SIZES
+    ],
+)
+def test_every_size_can_be_counted(config, spec):
+    functions = sized(spec, {"dtype": "bfloat16"})
+    if functions.encoder_decoder:
+        config.data.encoder_length = 256
+    assert moved(config, "fsdp:8", functions) > 2 * functions.parameter_count
 
 
 def test_remat_repeats_the_blocks_forward_pass_alone(config):

@@ -189,3 +189,29 @@ def test_a_tpus_compiler_refuses_what_exceeds_its_memory():
     made = plan(config, "v5p:2x2x2", V5P, chips.devices("v5p:2x2x2"), scoring=False)
     assert not made.fits
     assert made.training.needed > V5P.hbm
+
+
+@pytest.mark.parametrize(
+    ("topology", "compiler", "forward"),
+    [
+        ("v5e:2x2", "libtpu", "%splash_mha_fwd"),
+        ("h100:4", "jax_cuda12_plugin", '"__cudnn$fmhaScaleBiasSoftmax"'),
+    ],
+)
+def test_remat_keeps_what_a_fused_attention_makes(config, monkeypatch, topology, compiler, forward):
+    """`dots` runs no kernel's forward pass again; `full` does. With one key/value head, too."""
+    if importlib.util.find_spec(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    kernels = {}
+
+    def measured(program, _):
+        lines = program.as_text().splitlines()
+        kernels[config.model.remat] = sum(forward in line and "= " in line for line in lines)
+        return planning.refused(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: not asked for"))
+
+    monkeypatch.setattr(planning, "measured", measured)
+    config.model.init, config.mesh, config.data.length = "falcon:tiny", "fsdp:2,tensor:2", 256
+    for config.model.remat in ("none", "dots", "full"):
+        chip, _ = chips.read_topology(topology)
+        plan(config, topology, chip, chips.devices(topology), scoring=False)
+    assert kernels == {"none": 1, "dots": 1, "full": 2}
