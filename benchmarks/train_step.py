@@ -21,12 +21,12 @@ from products import product_rate
 
 from ift_jax import sharding
 from ift_jax.assemble import command
-from ift_jax.assemble.models import sized
+from ift_jax.assemble.models import abstract_params, sized
 from ift_jax.dims import Batch
 from ift_jax.layers.stack import REMAT
 from ift_jax.metrics import peak_flops
 from ift_jax.train.optim import OptimizerConfig, make_optimizer
-from ift_jax.train.state import new_state
+from ift_jax.train.state import abstract_state, place, state_shardings
 from ift_jax.train.step import make_train_step
 
 _MODEL = flags.DEFINE_string("model", "llama:smollm2-135m", "FAMILY:SIZE")
@@ -49,15 +49,19 @@ def main() -> None:
     ones_BT = np.ones((B, T), np.int32)
     positions_BT = np.broadcast_to(np.arange(T, dtype=np.int32), (B, T))
     weights_BT = np.float32(ones_BT)
-    with jax.set_mesh(sharding.make_mesh("fsdp:-1")):
-        batch = jax.device_put(
-            Batch(tokens[:, :-1], positions_BT, ones_BT, tokens[:, 1:], weights_BT)
-        )
+    mesh = sharding.make_mesh("fsdp:-1")
+    with jax.set_mesh(mesh):
+        batch = Batch(tokens[:, :-1], positions_BT, ones_BT, tokens[:, 1:], weights_BT)
+        batch = jax.device_put(batch, sharding.batch_sharding(mesh))
         optimizer = make_optimizer(OptimizerConfig(), first.letters, total_steps=1000)
-        state = new_state(first.init(jax.random.key(0)), optimizer)
+        params = abstract_params(first, mesh)
+        placed = {name: leaf.sharding for name, leaf in params.items()}
+        shardings = state_shardings(abstract_state(params, optimizer), placed)
+        state = place(first.init, optimizer, shardings, jax.random.key(0))
         steps = {}
         for kind, functions in kinds.items():
-            steps[kind] = make_train_step(functions, optimizer).lower(state, batch).compile()
+            step = make_train_step(functions, optimizer, shardings=shardings)
+            steps[kind] = step.lower(state, batch).compile()
             state, _ = steps[kind](state, batch)
         seconds = {kind: [] for kind in steps}
         for _ in range(_ROUNDS.value):

@@ -21,12 +21,13 @@ FLOAT32_PASSES = 6
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """What XLA compiles for a GPU by, besides its memory.
+    """What XLA compiles for a GPU by.
 
     Attributes:
         name: as its driver calls it.
         capability: CUDA's compute capability.
         float32_flops: of float32 products, a second.
+        memory: bytes of all of it.
         cores: streaming multiprocessors.
         core_fpus: float32 units of each.
         clock: GHz.
@@ -37,6 +38,7 @@ class Gpu:
     name: str
     capability: tuple[int, int]
     float32_flops: float
+    memory: int
     cores: int
     core_fpus: int
     clock: float
@@ -92,39 +94,27 @@ CHIPS = {
 GPU_MEMORY_SHARE = 0.75
 """What JAX takes of a GPU's memory, where XLA_PYTHON_CLIENT_MEM_FRACTION doesn't say otherwise."""
 
-_HOST = ("1", "2", "4", "8")
-_A100 = Gpu("NVIDIA A100-SXM4-80GB", (8, 0), 19.5e12, 108, 64, 1.41, 40 * 2**20, 167936, 166912)
-_H100 = Gpu("NVIDIA H100 80GB HBM3", (9, 0), 67e12, 132, 128, 1.98, 50 * 2**20, 233472, 232448)
-_H200 = dataclasses.replace(_H100, name="NVIDIA H200")
 
-# Of one host, whose GPUs NVLink connects: 12 and 18 links of 25 GB/s each way. These, and float32's
-# rates, are of NVIDIA's data sheets (SXM). Memory and the other fields of `Gpu` are what drivers
-# report, by XLA's descriptions of these GPUs (openxla/xla, backends/gpu/target_config/specs).
+def _of_gpu(gpu: Gpu, peak: str, hbm_bandwidth: float, link_bandwidth: float) -> Chip:
+    """A chip of a host of up to eight."""
+    hbm, slices = GPU_MEMORY_SHARE * gpu.memory, ("1", "2", "4", "8")
+    return Chip(PEAK_FLOPS[peak], hbm, hbm_bandwidth, link_bandwidth, slices, gpu=gpu)
+
+
+# SXM. NVLink has 12 links of 25 GB/s each way, and then 18. These, and the rates, are of NVIDIA's
+# data sheets; the other fields of `Gpu` are what drivers report, by XLA's descriptions of these
+# GPUs (openxla/xla, backends/gpu/target_config/specs).
+_H100 = Gpu(
+    "NVIDIA H100 80GB HBM3", (9, 0), 67e12, 84942979072, 132, 128, 1.98, 50 * 2**20, 233472, 232448
+)
+_H200 = dataclasses.replace(_H100, name="NVIDIA H200", memory=151397597184)
+_A100 = Gpu(
+    "NVIDIA A100-SXM4-80GB", (8, 0), 19.5e12, 85100068864, 108, 64, 1.41, 40 * 2**20, 167936, 166912
+)
 CHIPS |= {
-    "a100": Chip(
-        PEAK_FLOPS["NVIDIA A100"],
-        GPU_MEMORY_SHARE * 85100068864,
-        2.039e12,
-        300e9,
-        _HOST,
-        gpu=_A100,
-    ),
-    "h100": Chip(
-        PEAK_FLOPS["NVIDIA H100"],
-        GPU_MEMORY_SHARE * 84942979072,
-        3.352e12,
-        450e9,
-        _HOST,
-        gpu=_H100,
-    ),
-    "h200": Chip(
-        PEAK_FLOPS["NVIDIA H200"],
-        GPU_MEMORY_SHARE * 151397597184,
-        4.8e12,
-        450e9,
-        _HOST,
-        gpu=_H200,
-    ),
+    "a100": _of_gpu(_A100, "NVIDIA A100", 2.039e12, 300e9),
+    "h100": _of_gpu(_H100, "NVIDIA H100", 3.352e12, 450e9),
+    "h200": _of_gpu(_H200, "NVIDIA H200", 4.8e12, 450e9),
 }
 
 HERE = {
@@ -198,7 +188,7 @@ def _target(chip: Chip) -> str:
       shared_memory_per_block: 49152 shared_memory_per_block_optin: {gpu.block_shared}
       shared_memory_per_core: {gpu.core_shared} l2_cache_size: {gpu.l2}
       memory_bandwidth: {chip.hbm_bandwidth:.0f}
-      device_memory_size: {chip.hbm / GPU_MEMORY_SHARE:.0f}
+      device_memory_size: {gpu.memory}
       cuda_compute_capability {{ major: {major} minor: {minor} }}
     }}
     platform_name: "CUDA"

@@ -22,7 +22,8 @@ _HEADER = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([\w\-]+)\((.*)$")
 _ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(
-    r"\b(?:calls|body|to_apply|called_computations|branch_computations)=\{?([^}\s]+)"
+    r"\b(?:calls|body|to_apply|called_computations|branch_computations|(?:true|false)_computation)"
+    r"=(\{[^}]*\}|[^\s,]+)"
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
@@ -134,7 +135,7 @@ class Program:
                 current.instructions[found[1]] = Instruction(*found.groups())
 
     def run(self) -> Iterator[Run]:
-        """All that is run.
+        """All that is run; of a conditional all branches.
 
         Raises:
             ValueError: how often a loop runs isn't in the text; names the loop.
@@ -146,8 +147,8 @@ class Program:
         return [
             self.computations[called]
             for names in _CALLED.findall(instruction.rest)
-            for name in names.split(",")
-            if (called := name.strip("%{} ")) in self.computations
+            for name in names.strip("{}").split(",")
+            if (called := name.strip("% ")) in self.computations
         ]
 
     def _run(self, computation: Computation, times: int, *, fused: bool) -> Iterator[Run]:

@@ -86,3 +86,11 @@ def test_a_program_of_this_machines_compiler():
     done = work(Program(program.as_text()))
     assert done.flops == 6 * 2 * 4 * 64 * (64 // 8)
     assert done.sent["all-reduce"] == 6 * 2 * (4 * 64 * 4) * 7 / 8
+
+
+def test_each_branch_of_a_conditional_counts():
+    def either(flag, x_DD):
+        return jax.lax.cond(flag, lambda x_DD: x_DD @ x_DD, lambda x_DD: x_DD @ x_DD.T, x_DD)
+
+    program = jax.jit(either).lower(True, np.ones((8, 8), np.float32)).compile()
+    assert work(Program(program.as_text())).flops == 2 * 2 * 8**3
