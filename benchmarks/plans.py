@@ -87,7 +87,7 @@ def main() -> None:
             make_missing(varied_commands(name).values())
     print(
         "\n".join(plans()),
-        "\n".join(growth(("", path) for path, *_ in series_commands())),
+        "\n".join(growth((path.stem[3:], path) for path, *_ in series_commands())),
         sep="\n\n",
     )
     everything = [
