@@ -32,7 +32,7 @@ PLANS = {
     "opt_30b": ("opt_iml_30b", "v5p:4x4x4", {}),
     "falcon_40b": (LLAMA, "v5p:4x4x4", {"model.init": "falcon:40b"}),
     "palm_62b": (PALM, "v5p:4x4x4", {}),
-    "palm_540b": (PALM, "v5p:4x8x8", {"model.init": "palm:540b", "mesh": "fsdp:32,tensor:8"}),
+    "palm_540b": (PALM, "v5p:4x8x8", {"model.init": "palm:540b", "mesh": "fsdp:-1,tensor:8"}),
     "alpaca_7b": ("alpaca_7b", "h100:8", {"batch.examples": None, "batch.rows": 32}),
     "llama_1b": (
         LLAMA,
