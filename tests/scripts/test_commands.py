@@ -104,7 +104,11 @@ BUNDLED = "--checkpoint=bundled"
             ("--config=configs/llama_i_65b.py:xx",),
             "prepare_data: --config=configs/llama_i_65b.py:xx: this config takes no argument",
         ),
-        ("plan", (QUICKSTART,), "plan: --topology is required: CHIP:SLICE, such as v5p:4x4x4, or h100:8\n"),
+        (
+            "plan",
+            (QUICKSTART,),
+            "plan: --topology is required: CHIP:SLICE, such as v5p:4x4x4, or h100:8\n",
+        ),
         (
             "plan",
             (QUICKSTART, "--topology=v5q:2x2"),
